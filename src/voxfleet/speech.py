@@ -1,0 +1,125 @@
+"""The vocabulary: what is said, by whom, when. Frozen values; every time is stream time in seconds.
+
+Stream time zero is the first sample the caller sent. Audio inside the house is 16 kHz mono.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Seconds: TypeAlias = float
+"""Stream time or a length of audio. Never clock time: clock time is called `now`."""
+
+Samples: TypeAlias = NDArray[np.float32]
+"""16 kHz mono samples in -1..1, shape (n,)."""
+
+SAMPLE_RATE = 16_000
+"""Hz, of every sample array between `audio/` and an engine."""
+
+SPEECH_FRAME = 512
+"""Samples (32 ms at 16 kHz) for which one speech probability is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One recognised word. Punctuation, where an engine gives it, is part of `text`."""
+
+    text: str
+    start: Seconds
+    end: Seconds
+    confidence: float | None = None
+    """0..1, or None where the engine has no measure of it."""
+
+    def moved(self, by: Seconds) -> "Word":
+        """The same word on a clock that started `by` seconds earlier."""
+        return Word(self.text, self.start + by, self.end + by, self.confidence)
+
+
+def text_of(words: "tuple[Word, ...]") -> str:
+    """The words as one line of text."""
+    return " ".join(word.text for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What an engine believes about one turn of one track, so far.
+
+    `turn` counts the ends of turn this track has been given before this turn. Word times are seconds since
+    the first sample of that turn. Stable words only ever grow within a turn; unstable ones may change.
+    """
+
+    turn: int
+    stable: tuple[Word, ...] = ()
+    unstable: tuple[Word, ...] = ()
+    heard: Seconds = 0.0
+    """How much of the turn's audio this hypothesis has taken into account."""
+    final: bool = False
+    """True once, for the last hypothesis of the turn."""
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return self.stable + self.unstable
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Somebody began to speak."""
+
+    channel: int
+    turn: int
+    at: Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The present best guess of a turn. A newer one replaces it; it may be dropped on the way."""
+
+    channel: int
+    turn: int
+    start: Seconds
+    end: Seconds
+    stable: tuple[Word, ...]
+    unstable: tuple[Word, ...]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        return self.stable + self.unstable
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Words that never change. Delivered in order, once, never dropped. No words = nothing was recognised."""
+
+    channel: int
+    turn: int
+    start: Seconds
+    end: Seconds
+    words: tuple[Word, ...]
+    speech_end: Seconds
+    """End of the last speech the turn holds; `end` also covers the silence that closed it."""
+
+    @property
+    def text(self) -> str:
+        return text_of(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """Everything heard before the caller's flush number `flush` is final."""
+
+    channel: int
+    flush: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing before stream time `at` will change any more; recognition has got as far as `heard`."""
+
+    channel: int
+    at: Seconds
+    heard: Seconds
+
+
+Event: TypeAlias = SpeechStarted | Partial | Final | Flushed | Settled
