@@ -1,0 +1,1 @@
+"""Audio to words: every recogniser behind one port, shaped like a batch."""

@@ -1,0 +1,88 @@
+"""Who goes next. Pure: the worker drives it with real time, the planner with simulated time.
+
+Every work added is run, replaced, expired or cancelled, exactly once. A place has at most one waiting work, because a
+step takes all pending audio of a place; while a place is in a running step, its next work waits for `settle`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from voxfleet.scheduling.ladder import Ladder
+from voxfleet.scheduling.places import Place
+from voxfleet.scheduling.work import Plan, Urgency, Work
+
+
+class Scheduler:
+    """Plans steps of at most `max_batch` places."""
+
+    def __init__(self, max_batch: int, ladder: Ladder) -> None:
+        self.max_batch = max_batch
+        self.ladder = ladder
+        self.outcomes: Counter[str] = Counter()
+        """How many works were added, planned, settled, replaced and cancelled so far."""
+        self._waiting: dict[Place, Work] = {}
+        self._running: dict[Place, Work] = {}
+
+    def add(self, work: Work) -> Work | None:
+        """Take a work; returns the one it makes unnecessary: the stale partial it replaces, or `work` itself where a
+        final already waits (the final's step covers it). The earliest deadline of both is kept."""
+        self.outcomes["added"] += 1
+        earlier = self._waiting.get(work.place)
+        if earlier is None:
+            self._waiting[work.place] = work
+            return None
+        self.outcomes["replaced"] += 1
+        samples = max(earlier.samples, work.samples)
+        if earlier.urgency < work.urgency:
+            self._waiting[work.place] = replace(earlier, samples=samples)
+            return work
+        due, added = min(earlier.due, work.due), min(earlier.added, work.added)
+        self._waiting[work.place] = replace(work, samples=samples, due=due, added=added)
+        return earlier
+
+    def plan(self, now: float) -> Plan:
+        """The next step: finals before partials before recorded work, earliest deadline first; empty if nothing waits.
+
+        Recorded work runs only in steps that hold no live work. The planned works are running until settled.
+        """
+        ready = [work for place, work in self._waiting.items() if place not in self._running]
+        if not ready:
+            return Plan(chunk_ms=self.ladder.chunk_ms)
+        live = [work for work in ready if work.urgency is not Urgency.RECORDED]
+        chosen = sorted(live or ready, key=_order)[: self.max_batch]
+        for work in chosen:
+            del self._waiting[work.place]
+            self._running[work.place] = work
+        self.outcomes["planned"] += len(chosen)
+        self.ladder.planned(len(ready), max(now - work.added for work in chosen))
+        return Plan(tuple(chosen), self.ladder.chunk_ms)
+
+    def settle(self, works: Iterable[Work]) -> None:
+        """These works have run."""
+        for work in works:
+            del self._running[work.place]
+            self.outcomes["settled"] += 1
+
+    def cancel(self, place: Place) -> Work | None:
+        """The place is given up: its waiting work is not needed any more. A running one still settles."""
+        work = self._waiting.pop(place, None)
+        if work is not None:
+            self.outcomes["cancelled"] += 1
+        return work
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def check(self) -> None:
+        """Raises AssertionError if a work was lost or counted twice."""
+        seen = self.outcomes
+        if seen["added"] != seen["planned"] + seen["replaced"] + seen["cancelled"] + len(self._waiting):
+            raise AssertionError(f"works do not add up: {dict(seen)}, {len(self._waiting)} waiting")
+        if seen["planned"] != seen["settled"] + len(self._running):
+            raise AssertionError(f"steps do not add up: {dict(seen)}, {len(self._running)} running")
+
+
+def _order(work: Work) -> tuple[Urgency, float]:
+    return work.urgency, work.due

@@ -1,0 +1,1 @@
+"""One live stream as a state machine: facts in, effects out. Pure."""

@@ -1,0 +1,1 @@
+"""Dialects as pure codecs: frames to commands, events to frames. No sockets, no clocks."""

@@ -1,0 +1,1 @@
+"""Tests, by room; what they stand on is in `fakes`."""

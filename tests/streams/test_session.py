@@ -1,0 +1,183 @@
+"""The session's rules one by one."""
+
+import numpy as np
+import pytest
+
+from voxfleet.errors import EngineLost
+from voxfleet.settings import TurnSettings
+from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Final, Flushed, Hypothesis, Partial, Settled, SpeechStarted, Word
+from voxfleet.streams.effects import Emit, Fail, Feed, Finished
+from voxfleet.streams.endpoint import Endpointer, TurnRules
+from voxfleet.streams.session import Session
+from voxfleet.streams.timeline import Arrivals, Timeline
+
+RULES = TurnRules.of(TurnSettings())
+
+
+def speak(session: Session, frames: int, probability: float, now: float = 0.0) -> list:
+    return session.hear(np.zeros(frames * SPEECH_FRAME, np.float32), [probability] * frames, now)
+
+
+def events(effects: list, kind: type) -> list:
+    return [effect.event for effect in effects if isinstance(effect, Emit) and isinstance(effect.event, kind)]
+
+
+def said(turn: int, *texts: str, final: bool = False, heard: float = 1.0) -> Hypothesis:
+    words = tuple(Word(text, i * 0.1, i * 0.1 + 0.1) for i, text in enumerate(texts))
+    return Hypothesis(turn, words if final else (), () if final else words, heard, final)
+
+
+def test_a_turn_starts_with_preroll_and_ends_after_silence() -> None:
+    session = Session(0, RULES)
+    assert speak(session, 20, 0.0) == []
+    effects = speak(session, 10, 0.9)
+    (started,) = events(effects, SpeechStarted)
+    assert started.at == pytest.approx(20 * SPEECH_FRAME / SAMPLE_RATE)
+    (feed,) = [effect for effect in effects if isinstance(effect, Feed)]
+    assert feed.samples.size == 10 * SPEECH_FRAME + RULES.preroll
+    effects = speak(session, 16, 0.0)
+    (end,) = [effect for effect in effects if isinstance(effect, Feed)]
+    assert end.end_of_turn
+    final = events(session.learn(said(0, "hello", final=True), 2.0), Final)[0]
+    assert final.text == "hello"
+    assert final.speech_end == pytest.approx(30 * SPEECH_FRAME / SAMPLE_RATE)
+    assert final.end == pytest.approx(46 * SPEECH_FRAME / SAMPLE_RATE)
+
+
+def test_a_click_is_not_a_turn() -> None:
+    session = Session(0, RULES)
+    assert speak(session, 2, 0.9) == []
+    assert speak(session, 30, 0.0) == []
+
+
+def test_hysteresis_keeps_soft_speech() -> None:
+    session = Session(0, RULES)
+    speak(session, 5, 0.9)
+    assert not [e for e in speak(session, 40, 0.4) if isinstance(e, Feed) and e.end_of_turn]
+
+
+def test_the_longest_turn_is_cut_without_a_gap() -> None:
+    session = Session(0, TurnRules.of(TurnSettings(max_turn=1.0)))
+    feeds = [e for e in speak(session, 80, 0.9) if isinstance(e, Feed)]
+    assert [feed.end_of_turn for feed in feeds] == [True, True, False]
+    assert sum(feed.samples.size for feed in feeds) == 80 * SPEECH_FRAME
+
+
+def test_partials_come_only_on_change_and_not_too_often() -> None:
+    session = Session(0, RULES)
+    speak(session, 10, 0.9)
+    assert events(session.learn(said(0, "a"), 1.0), Partial)
+    assert not session.learn(said(0, "a", "b"), 1.05), "too soon"
+    (held,) = events(speak(session, 1, 0.9, now=1.3), Partial)
+    assert [word.text for word in held.words] == ["a", "b"], "the newest is shown when its time has come"
+    assert not session.learn(said(0, "a", "b"), 2.0), "nothing new"
+    assert held.end <= session.position
+
+
+def test_a_flush_without_speech_is_answered_at_once_and_with_speech_after_the_final() -> None:
+    session = Session(0, RULES)
+    assert session.flush(1) == [Emit(Flushed(0, 1))]
+    speak(session, 10, 0.9)
+    effects = session.flush(2)
+    assert [type(effect) for effect in effects] == [Feed]
+    effects = session.learn(said(0, "x", final=True), 1.0)
+    assert [type(e.event) for e in effects if isinstance(e, Emit)] == [Final, Flushed, Settled]
+
+
+def test_a_turn_the_engine_skipped_gets_an_explicit_empty_final() -> None:
+    session = Session(0, RULES)
+    for _ in range(2):
+        speak(session, 10, 0.9)
+        speak(session, 20, 0.0)
+    finals = events(session.learn(said(1, "second", final=True), 1.0), Final)
+    assert [final.text for final in finals] == ["", "second"]
+
+
+def test_finishing_waits_for_the_last_final_and_then_is_silent() -> None:
+    session = Session(0, RULES)
+    speak(session, 10, 0.9)
+    effects = session.finish()
+    assert not [e for e in effects if isinstance(e, Finished)]
+    assert session.finish() == []
+    effects = session.learn(said(0, "end", final=True), 1.0)
+    assert isinstance(effects[-1], Finished)
+    assert speak(session, 5, 0.9) == []
+    assert session.learn(said(0, "again", final=True), 1.0) == []
+
+
+def test_finishing_in_silence_is_at_once() -> None:
+    session = Session(0, RULES)
+    speak(session, 10, 0.0)
+    effects = session.finish()
+    assert isinstance(effects[-1], Finished)
+    assert session.settled == session.position == session.heard
+
+
+def test_a_lost_track_fails_the_stream_once_by_name() -> None:
+    session = Session(0, RULES)
+    speak(session, 10, 0.9)
+    (fail,) = session.lost_track(EngineLost("w"))
+    assert isinstance(fail, Fail)
+    assert fail.error.retryable
+    assert session.lost_track(EngineLost("w")) == []
+    assert speak(session, 10, 0.9) == []
+
+
+def test_memory_is_bounded_by_preroll_in_silence() -> None:
+    session = Session(0, RULES)
+    for _ in range(1000):
+        speak(session, 3, 0.0)
+    kept = session._timeline.position - session._timeline.kept_from
+    assert kept <= RULES.preroll + 3 * SPEECH_FRAME
+
+
+def test_endpointing_can_change_in_mid_turn() -> None:
+    session = Session(0, RULES)
+    speak(session, 10, 0.9)
+    session.configure(100)
+    assert [e for e in speak(session, 4, 0.0) if isinstance(e, Feed) and e.end_of_turn]
+
+
+def test_progress_counts_what_the_engine_heard() -> None:
+    session = Session(0, RULES)
+    speak(session, 100, 0.9)
+    assert session.heard == 0.0
+    session.learn(said(0, "a", heard=2.5), 1.0)
+    assert session.heard == pytest.approx(2.5)
+    assert session.awaited is None
+    session.flush(1)
+    assert session.awaited == session.position
+
+
+def test_the_timeline_forgets_and_says_so() -> None:
+    timeline = Timeline()
+    for _ in range(10):
+        timeline.append(np.ones(100, np.float32))
+    timeline.append(np.zeros(0, np.float32))
+    assert timeline.between(250, 430).size == 180
+    assert timeline.between(300, 300).size == 0
+    timeline.forget(350)
+    assert timeline.kept_from == 300
+    with pytest.raises(IndexError):
+        timeline.between(250, 400)
+    with pytest.raises(IndexError):
+        timeline.between(900, 1001)
+
+
+def test_arrivals_know_when_each_sample_came() -> None:
+    arrivals = Arrivals()
+    assert arrivals.when(0.0) is None
+    for tick in range(200):
+        arrivals.arrived(1600, 10.0 + tick * 0.1)
+    assert arrivals.when(0.05) == pytest.approx(10.0)
+    assert arrivals.when(0.15) == pytest.approx(10.1)
+    assert arrivals.when(99.0) is None
+    arrivals.forget(10.0)
+    assert arrivals.when(15.0) == pytest.approx(24.9)
+
+
+def test_a_candidate_that_fades_starts_anew() -> None:
+    endpointer = Endpointer(RULES)
+    assert not endpointer.starts(0.9, SPEECH_FRAME)
+    assert not endpointer.starts(0.1, 2 * SPEECH_FRAME)
+    assert endpointer.candidate is None
