@@ -1,0 +1,165 @@
+"""Our values as messages of the link and back; the columns of a tick are little-endian arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfleet.cluster import link_pb2 as pb
+from voxfleet.engines.port import EngineInfo, Increments, TrackOptions
+from voxfleet.errors import CapacityError, EngineError, VoxfleetError, by_code
+from voxfleet.scheduling.places import Place
+from voxfleet.speech import Hypothesis, Samples, Word
+
+KEY = np.dtype("<u8")
+LENGTH = np.dtype("<u4")
+SAMPLE = np.dtype("<i2")
+
+
+class LinkError(VoxfleetError):
+    """The other end of the link sent something it may not send."""
+
+
+class Columns:
+    """The increments of one tick while it gathers; a row is appended per call, nothing is converted until `fill`."""
+
+    def __init__(self) -> None:
+        self._places: list[int] = []
+        self._lengths: list[int] = []
+        self._flags = bytearray()
+        self._samples: list[Samples] = []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, place: int, samples: Samples, flags: int) -> None:
+        self._places.append(place)
+        self._lengths.append(samples.size)
+        self._flags.append(flags)
+        if samples.size:
+            self._samples.append(samples)
+
+    def fill(self, tick: pb.Tick) -> None:
+        """Move the rows into the message and be empty again."""
+        tick.places = np.array(self._places, KEY).tobytes()
+        tick.lengths = np.array(self._lengths, LENGTH).tobytes()
+        tick.flags = bytes(self._flags)
+        if self._samples:
+            block = np.concatenate(self._samples)
+            np.multiply(block, 32_767.0, out=block)
+            np.rint(block, out=block)
+            np.clip(block, -32_768, 32_767, out=block)
+            tick.samples = block.astype(SAMPLE).tobytes()
+        self._places, self._lengths, self._samples = [], [], []
+        self._flags.clear()
+
+
+def increments_of(tick: pb.Tick) -> tuple[NDArray[np.uint64], Increments] | None:
+    """The keys of the places and the increments of a tick, without a copy; None if it has no rows.
+
+    Raises LinkError where the columns disagree: such a tick must not be scattered anywhere.
+    """
+    if not tick.places:
+        return None
+    if len(tick.places) % KEY.itemsize or len(tick.lengths) % LENGTH.itemsize or len(tick.samples) % SAMPLE.itemsize:
+        raise LinkError("a column of a tick is cut in mid-value")
+    keys = np.frombuffer(tick.places, KEY)
+    lengths = np.frombuffer(tick.lengths, LENGTH)
+    flags = np.frombuffer(tick.flags, np.uint8)
+    samples = np.frombuffer(tick.samples, SAMPLE)
+    if not keys.size == lengths.size == flags.size or int(lengths.sum()) != samples.size:
+        raise LinkError(
+            f"columns of a tick disagree: {keys.size} places, {lengths.size} lengths, {flags.size} flags, "
+            f"{samples.size} samples for {int(lengths.sum())}"
+        )
+    indices = (keys & np.uint64(0xFFFF_FFFF)).astype(np.uint32)
+    return keys, Increments(indices, lengths, flags, samples)
+
+
+def only(increments: Increments, rows: NDArray[np.bool_]) -> Increments:
+    """The increments of these rows alone."""
+    samples = increments.samples[np.repeat(rows, increments.lengths)]
+    return Increments(increments.places[rows], increments.lengths[rows], increments.flags[rows], samples)
+
+
+def open_of(request: int, options: TrackOptions) -> pb.Open:
+    return pb.Open(request=request, language=options.language, grammar=options.grammar, recorded=options.recorded)
+
+
+def options_of(message: pb.Open) -> TrackOptions:
+    grammar = message.grammar if message.HasField("grammar") else None
+    return TrackOptions(language=message.language, grammar=grammar, recorded=message.recorded)
+
+
+def welcome_of(worker: str, info: EngineInfo) -> pb.Welcome:
+    return pb.Welcome(
+        worker=worker,
+        model=info.name,
+        languages=info.languages,
+        chunk_ms=info.chunk_ms,
+        word_times=info.word_times,
+        grammars=info.grammars,
+        device=info.device,
+        advice=info.advice,
+        places=info.places,
+        finds_endpoints=info.finds_endpoints,
+    )
+
+
+def info_of(message: pb.Welcome) -> EngineInfo:
+    return EngineInfo(
+        name=message.model,
+        languages=tuple(message.languages),
+        places=message.places,
+        chunk_ms=tuple(message.chunk_ms),
+        finds_endpoints=message.finds_endpoints,
+        word_times=message.word_times,
+        grammars=message.grammars,
+        device=message.device,
+        advice=message.advice,
+    )
+
+
+def heard_of(place: Place, hypothesis: Hypothesis) -> pb.Heard:
+    return pb.Heard(
+        place=place.key,
+        turn=hypothesis.turn,
+        stable=_messages_of(hypothesis.stable),
+        unstable=_messages_of(hypothesis.unstable),
+        heard=hypothesis.heard,
+        final=hypothesis.final,
+    )
+
+
+def hypothesis_of(message: pb.Heard) -> Hypothesis:
+    return Hypothesis(
+        message.turn, _words_of(message.stable), _words_of(message.unstable), message.heard, message.final
+    )
+
+
+def refused_of(request: int, error: VoxfleetError) -> pb.Refused:
+    return pb.Refused(request=request, code=error.code, message=str(error), retry_after=error.retry_after)
+
+
+def failed_of(place: Place, error: EngineError) -> pb.Failed:
+    return pb.Failed(place=place.key, code=error.code, message=str(error))
+
+
+def error_of(message: pb.Refused | pb.Failed) -> VoxfleetError:
+    """The error a worker spoke of, as the class of our tree its code names."""
+    kind = by_code(message.code) or EngineError
+    error = kind.__new__(kind)
+    Exception.__init__(error, message.message)
+    if isinstance(message, pb.Refused) and message.HasField("retry_after"):
+        error.retry_after = message.retry_after
+    elif isinstance(error, CapacityError):
+        error.retry_after = 5.0
+    return error
+
+
+def _messages_of(words: Sequence[Word]) -> list[pb.Word]:
+    return [pb.Word(text=w.text, start=w.start, end=w.end, confidence=w.confidence) for w in words]
+
+
+def _words_of(messages: Sequence[pb.Word]) -> tuple[Word, ...]:
+    return tuple(Word(m.text, m.start, m.end, m.confidence if m.HasField("confidence") else None) for m in messages)

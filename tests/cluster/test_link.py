@@ -1,0 +1,230 @@
+"""The link end to end: real gRPC over a real Unix socket, a real engine thread, many streams."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cluster.conftest import WorkerMaker
+from tests.fakes.fake_engine import FakeEngine
+from voxfleet.cluster import link_pb2 as pb
+from voxfleet.cluster.messages import Columns, LinkError, increments_of
+from voxfleet.cluster.pool import Pool
+from voxfleet.engines.port import TrackOptions
+from voxfleet.errors import (
+    AtCapacity,
+    BadGrammar,
+    EngineBehind,
+    EngineLost,
+    LanguageNotSupported,
+    ModelNotFound,
+    NotReady,
+)
+from voxfleet.settings import LinkSettings
+from voxfleet.speech import Hypothesis
+
+SETTINGS = LinkSettings(report_ms=50)
+SECOND = np.zeros(16_000, np.float32)
+
+
+class Ear:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.hypotheses: list[Hypothesis] = []
+        self.errors: list[Exception] = []
+        self.news = asyncio.Event()
+
+    def learn(self, hypothesis: Hypothesis) -> None:
+        self.hypotheses.append(hypothesis)
+        self.news.set()
+
+    def lost(self, error: Exception) -> None:
+        self.errors.append(error)
+        self.news.set()
+
+    async def until(self, condition) -> None:
+        async with asyncio.timeout(10):
+            while not condition(self):
+                await self.news.wait()
+                self.news.clear()
+
+    @property
+    def finals(self) -> list[str]:
+        return [" ".join(w.text for w in h.words) for h in self.hypotheses if h.final]
+
+
+async def ready(pool: Pool) -> None:
+    async with asyncio.timeout(10):
+        while not pool.ready:
+            await asyncio.sleep(0.01)
+
+
+def pool_of(tmp_path: Path, *names: str, settings: LinkSettings = SETTINGS) -> Pool:
+    return Pool({name: f"unix:{tmp_path}/{name}.sock" for name in names}, settings)
+
+
+async def test_words_come_back_on_the_right_track(tmp_path: Path, worker: WorkerMaker) -> None:
+    engine = FakeEngine(places=40)
+    async with worker("w", engine), pool_of(tmp_path, "w") as pool:
+        await ready(pool)
+        ears = [Ear() for _ in range(40)]
+        tracks = [await pool.open(None, TrackOptions(), ear) for ear in ears]
+        for number, track in enumerate(tracks):  # each says a different number of words
+            for _ in range(number % 5 + 1):
+                track.hear(SECOND)
+            track.hear(SECOND[:0], end_of_turn=True)
+        for number, ear in enumerate(ears):
+            await ear.until(lambda e: e.finals)
+            assert len(ear.finals[0].split()) == int((number % 5 + 1) * 2.5)
+        for track in tracks:
+            track.close()
+            track.close()
+        await _empty(engine)
+
+
+async def test_a_full_worker_says_so_and_the_next_one_is_tried(tmp_path: Path, worker: WorkerMaker) -> None:
+    async with (
+        worker("a", FakeEngine(places=1)),
+        worker("b", FakeEngine(places=2)),
+        pool_of(tmp_path, "a", "b") as pool,
+    ):
+        await ready(pool)
+        tracks = await asyncio.gather(*(pool.open(None, TrackOptions(), Ear()) for _ in range(3)))
+        assert sorted(track.worker for track in tracks) == ["a", "b", "b"]
+        with pytest.raises(AtCapacity) as refusal:
+            await pool.open(None, TrackOptions(), Ear())
+        assert refusal.value.retryable
+        assert refusal.value.retry_after
+        tracks[0].close()
+        again = await pool.open(None, TrackOptions(), Ear())
+        assert again.worker == tracks[0].worker
+
+
+async def test_what_a_worker_cannot_do_is_refused_by_name(tmp_path: Path, worker: WorkerMaker) -> None:
+    pool = pool_of(tmp_path, "w")
+    with pytest.raises(NotReady):
+        await pool.open(None, TrackOptions(), Ear())
+    engine = FakeEngine(places=2)
+    async with worker("w", engine), pool:
+        await ready(pool)
+        with pytest.raises(ModelNotFound, match="served: fake"):
+            await pool.open("whisper", TrackOptions(), Ear())
+        with pytest.raises(LanguageNotSupported, match="'ro'"):
+            await pool.open(None, TrackOptions(language="ro"), Ear())
+        with pytest.raises(BadGrammar):
+            await pool.open(None, TrackOptions(grammar="digits"), Ear())
+        assert engine.places.taken == 0
+
+
+async def test_a_failing_place_leaves_its_neighbours_alone(tmp_path: Path, worker: WorkerMaker) -> None:
+    engine = FakeEngine(places=3, fail_place=0)
+    async with worker("w", engine), pool_of(tmp_path, "w") as pool:
+        await ready(pool)
+        ears = [Ear() for _ in range(3)]
+        tracks = [await pool.open(None, TrackOptions(), ear) for ear in ears]
+        for track in tracks:
+            track.hear(SECOND, end_of_turn=True)
+        await ears[0].until(lambda e: e.errors)
+        for ear in ears[1:]:
+            await ear.until(lambda e: e.finals)
+            assert not ear.errors
+        tracks[0].close()
+        await pool.open(None, TrackOptions(), Ear())
+        engine.places.check()
+
+
+async def test_a_lost_gateway_frees_its_places(tmp_path: Path, worker: WorkerMaker) -> None:
+    engine = FakeEngine(places=3)
+    async with worker("w", engine):
+        async with pool_of(tmp_path, "w") as pool:
+            await ready(pool)
+            for _ in range(3):
+                await pool.open(None, TrackOptions(), Ear())
+        await _empty(engine)
+
+
+async def test_a_lost_worker_loses_its_tracks_by_name_and_comes_back(tmp_path: Path, worker: WorkerMaker) -> None:
+    async with pool_of(tmp_path, "w") as pool:
+        ear = Ear()
+        async with worker("w", FakeEngine(places=3)):
+            await ready(pool)
+            track = await pool.open(None, TrackOptions(), ear)
+            track.hear(SECOND)
+        await ear.until(lambda e: e.errors)
+        assert isinstance(ear.errors[0], EngineLost)
+        track.hear(SECOND)  # nobody is there: nothing happens, nothing is kept for the next worker
+        track.close()
+        with pytest.raises(NotReady):
+            await pool.open(None, TrackOptions(), Ear())
+        engine = FakeEngine(places=3)
+        async with worker("w", engine):
+            await ready(pool)
+            fresh = Ear()
+            again = await pool.open(None, TrackOptions(), fresh)
+            again.hear(SECOND, end_of_turn=True)
+            await fresh.until(lambda e: e.finals)
+            assert fresh.finals == ["w0 w1"]
+
+
+async def test_an_engine_that_falls_behind_one_stream_fails_that_stream(tmp_path: Path, worker: WorkerMaker) -> None:
+    settings = LinkSettings(report_ms=50, stream_bound=2.0)
+    engine = FakeEngine(places=2, step_seconds=0.3)
+    async with worker("w", engine, settings), pool_of(tmp_path, "w", settings=settings) as pool:
+        await ready(pool)
+        flooded, calm = Ear(), Ear()
+        flood, gentle = [await pool.open(None, TrackOptions(), ear) for ear in (flooded, calm)]
+        gentle.hear(SECOND, end_of_turn=True)
+        for _ in range(200):
+            flood.hear(SECOND)
+        await flooded.until(lambda e: e.errors)
+        assert isinstance(flooded.errors[0], EngineBehind)
+        await calm.until(lambda e: e.finals)
+        assert not calm.errors
+
+
+async def test_a_broken_engine_ends_its_worker(tmp_path: Path, worker: WorkerMaker) -> None:
+    async with worker("w", FakeEngine(places=2, fail_on_step=1)) as service, pool_of(tmp_path, "w") as pool:
+        await ready(pool)
+        track = await pool.open(None, TrackOptions(), Ear())
+        track.hear(SECOND)
+        with pytest.raises(Exception, match="engine"):
+            async with asyncio.timeout(5):
+                await service.report()
+
+
+async def test_columns_that_disagree_are_refused_whole() -> None:
+    columns = Columns()
+    columns.add(7, np.array([0.5, -0.5, 2.0], np.float32), 1)
+    columns.add(9, np.zeros(0, np.float32), 0)
+    tick = pb.Tick()
+    assert len(columns) == 2
+    columns.fill(tick)
+    assert len(columns) == 0
+    rows = increments_of(tick)
+    assert rows is not None
+    keys, increments = rows
+    assert keys.tolist() == [7, 9]
+    assert increments.samples.tolist() == [16384, -16384, 32767]
+    assert increments.lengths.tolist() == [3, 0]
+    assert increments.flags.tolist() == [1, 0]
+    assert increments_of(pb.Tick()) is None
+    for column, value in (
+        ("lengths", b"\1\0\0\0\1\0\0\0"),
+        ("flags", b"\0"),
+        ("samples", b"\0\0"),
+        ("places", b"\0\0\0"),
+    ):
+        broken = pb.Tick()
+        broken.CopyFrom(tick)
+        setattr(broken, column, value)
+        with pytest.raises(LinkError):
+            increments_of(broken)
+
+
+async def _empty(engine: FakeEngine) -> None:
+    async with asyncio.timeout(10):
+        while engine.places.taken:
+            await asyncio.sleep(0.01)
+    engine.places.check()

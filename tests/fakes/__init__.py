@@ -1,0 +1,1 @@
+"""Stand-ins that are products themselves: small, fast, strict, and tested like the real thing."""
