@@ -1,0 +1,1 @@
+"""The outside world: HTTP and WebSocket in front of conversations."""

@@ -1,0 +1,140 @@
+"""What the gateway serves, and the life of what it shares: the pool, the speech detector, the metrics."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from voxfleet.audio.detector import Verdict, VoiceDetector
+from voxfleet.clock import SystemClock
+from voxfleet.cluster.pool import Pool
+from voxfleet.errors import EngineFailed, VoxfleetError
+from voxfleet.gateway.live import LiveCalls
+from voxfleet.gateway.rest import Transcriptions
+from voxfleet.gateway.websocket import Streams
+from voxfleet.serving.catalog import note_of
+from voxfleet.serving.channel import Channel
+from voxfleet.serving.conversation import House
+from voxfleet.settings import Settings
+from voxfleet.telemetry.metrics import GatewayMetrics
+from voxfleet.telemetry.tracing import Tracing
+from voxfleet.wire import native
+
+log = structlog.get_logger()
+
+
+class Gateway:
+    """A gateway before it has a socket: `app` is the ASGI application, `live` its calls."""
+
+    def __init__(
+        self, settings: Settings, workers: Mapping[str, str], tracing: Tracing, pages: Sequence[BaseRoute] = ()
+    ) -> None:
+        """`workers` by name and address; `pages` are served beside the interfaces (the console)."""
+        clock = SystemClock()
+        self.metrics = GatewayMetrics()
+        self.live = LiveCalls(self.metrics, clock)
+        self._loop: asyncio.AbstractEventLoop
+        self.detector = VoiceDetector(
+            self._deliver,
+            tick=settings.vad.tick_ms / 1000,
+            capacity=settings.vad.capacity,
+            gate=settings.vad.gate,
+            on_failure=lambda error: log.error("speech_detection_failed", error=repr(error)),
+        )
+        self.pool = Pool(workers, settings.link, settings.gateway.default_model)
+        self.house = House(settings, self.pool, self.detector, self.metrics, clock)
+        streams = Streams(self.house, self.live, tracing)
+        transcriptions = Transcriptions(self.house, self.live, tracing)
+        self.app = Starlette(
+            routes=[
+                WebSocketRoute("/v1/stream", streams.serve),
+                Route("/v1/audio/transcriptions", transcriptions.serve, methods=["POST"]),
+                Route("/v1/models", self._models),
+                Route("/v1/schema", _schema),
+                Route("/v1/status", self._status),
+                Route("/healthz", _healthy),
+                Route("/readyz", self._ready),
+                Route("/metrics", self._metrics_text),
+                *pages,
+            ],
+            lifespan=self._life,
+            exception_handlers={VoxfleetError: _refusal},
+        )
+
+    @asynccontextmanager
+    async def _life(self, _app: Starlette) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
+        self.detector.start()
+        try:
+            async with self.pool:
+                yield
+        finally:
+            self.detector.close()
+
+    def _deliver(self, verdicts: list[Verdict]) -> None:  # on the detector's thread
+        self._loop.call_soon_threadsafe(_spread, verdicts)
+
+    async def _models(self, _request: Request) -> Response:
+        """Served models in OpenAI's list form, with what we know beyond it."""
+        return JSONResponse(
+            {
+                "object": "list",
+                "data": [
+                    {
+                        "id": name,
+                        "object": "model",
+                        "owned_by": "voxfleet",
+                        "languages": languages,
+                        "note": note_of(name),
+                    }
+                    for name, languages in self.pool.models.items()
+                ],
+            }
+        )
+
+    async def _status(self, _request: Request) -> Response:
+        return JSONResponse(self.live.status(self.pool), headers={"Cache-Control": "no-store"})
+
+    async def _ready(self, _request: Request) -> Response:
+        """200 while new streams are welcome: linked to every worker and not draining."""
+        if self.live.draining:
+            return PlainTextResponse("draining\n", 503)
+        if not self.pool.ready:
+            return PlainTextResponse("waiting for workers\n", 503)
+        return PlainTextResponse("ready\n")
+
+    async def _metrics_text(self, _request: Request) -> Response:
+        self.live.publish(self.pool, self.detector.cpu_seconds)
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _spread(verdicts: list[Verdict]) -> None:
+    """Verdicts to the channels they are about; what goes wrong with one ends that call alone."""
+    for verdict in verdicts:
+        channel = verdict.stream.owner
+        if isinstance(channel, Channel) and not verdict.stream.closed:
+            try:
+                channel.voiced(verdict.probabilities, finished=verdict.last)
+            except Exception as error:
+                log.exception("call_broke")
+                channel.lost(EngineFailed(f"internal error ({type(error).__name__})"))
+
+
+async def _healthy(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _schema(_request: Request) -> Response:
+    return Response(msgspec.json.encode(native.schema()), media_type="application/schema+json")
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, VoxfleetError)
+    headers = {"Retry-After": str(round(error.retry_after))} if error.retry_after else None
+    return JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.http_status, headers)

@@ -1,0 +1,117 @@
+"""How the gateway meets the network: its listening socket, its limits, and leaving without cutting anyone off.
+
+Stock uvicorn closes live WebSockets within half a second of SIGTERM. Here the first signal only stops admission; the
+server ends when the last call has ended, or at the deadline, or at the second signal.
+"""
+
+import asyncio
+import socket
+from types import FrameType
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame, Opcode
+
+from voxfleet.errors import MessageTooBig
+from voxfleet.gateway.live import LiveCalls
+from voxfleet.settings import GatewaySettings
+from voxfleet.wire import native
+
+log = structlog.get_logger()
+
+TOO_BIG = 1009
+WRITE_BUFFER = 16_384
+"""Bytes kept in the process for a caller that reads slowly; beyond them its sender waits and its outbox counts."""
+HALF_OPEN_MS = 20_000
+"""Unacknowledged bytes for so long mean that the peer is gone, whatever TCP hopes."""
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, with two things the gateway owes its callers: a frame refused for its size is
+    refused by name before the close frame, and a caller that does not read can be cut."""
+
+    def handle_connect(self, event: object) -> None:
+        super().handle_connect(event)  # type: ignore[arg-type]
+        scope = getattr(self, "scope", None)
+        if scope is not None:
+            scope["extensions"]["voxfleet.abort"] = self.transport.abort
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+
+    def handle_parser_exception(self) -> None:
+        close = self.conn.close_sent
+        if close is None:  # the handshake itself can't be read: a request line of more than 8 KB
+            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+            self.transport.close()
+            return
+        if close is not None and close.code == TOO_BIG and not self.transport.is_closing():
+            message = native.encode(native.error_message(MessageTooBig(self.config.ws_max_size)))
+            self.transport.write(Frame(Opcode.TEXT, message.encode()).serialize(mask=False))
+        super().handle_parser_exception()
+
+
+class DrainingServer(uvicorn.Server):
+    """A server that leaves politely."""
+
+    def __init__(self, config: uvicorn.Config, live: LiveCalls, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._live = live
+        self._drain_seconds = drain_seconds
+        self._deadline: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. Second: leave at once."""
+        if self._deadline is not None or not self._live.count:
+            super().handle_exit(sig, frame)
+            return
+        self._live.draining = True
+        self._deadline = asyncio.get_event_loop().time() + self._drain_seconds
+        log.info("draining", calls=self._live.count, deadline_seconds=self._drain_seconds)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._deadline is not None and (not self._live.count or asyncio.get_running_loop().time() >= self._deadline):
+            if self._live.count:
+                log.warning("drain_deadline", calls_cut=self._live.count)
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def listen(settings: GatewaySettings) -> socket.socket:
+    """The bound listening socket; accepted sockets inherit its options. Raises OSError as the system names it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, HALF_OPEN_MS)
+        listener.bind((settings.host, settings.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def server(app: Starlette, live: LiveCalls, settings: GatewaySettings) -> DrainingServer:
+    """The server for `app`, to be run with `serve(sockets=[listen(settings)])`."""
+    config = uvicorn.Config(
+        app,
+        ws=StreamProtocol,
+        ws_max_size=settings.max_frame_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    return DrainingServer(config, live, settings.drain_seconds)

@@ -1,0 +1,179 @@
+"""One socket: frames in, messages out. Memory per stream is bounded whatever the caller does.
+
+Reading stops while the stream is behind (Conversation.pace), frames are bounded by the server, what waits to be sent is
+bounded by the outbox, and a caller that neither reads nor leaves is cut.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from voxfleet.errors import BadMessage, Draining, MessageTooBig, NoAudio, VoxfleetError
+from voxfleet.gateway.live import LiveCalls
+from voxfleet.serving.conversation import Conversation, House
+from voxfleet.serving.lateness import p95
+from voxfleet.telemetry.tracing import Tracing
+from voxfleet.wire import native
+from voxfleet.wire.commands import Command, Finish, Ping
+
+log = structlog.get_logger()
+
+FAREWELL_SECONDS = 5.0
+"""How long a failing call may take to be told its error before the connection is cut."""
+
+
+class Streams:
+    """Serves GET /v1/stream for all callers of a gateway."""
+
+    def __init__(self, house: House, live: LiveCalls, tracing: Tracing) -> None:
+        self._house = house
+        self._live = live
+        self._tracing = tracing
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One connection, from handshake to close. Never raises for anything a caller can do."""
+        await socket.accept()
+        with suppress(WebSocketDisconnect):  # the caller left: nobody to tell
+            try:
+                if self._live.draining:
+                    raise Draining
+                options = native.parse_query(dict(socket.query_params))
+                conversation = Conversation(self._house, options)
+                await conversation.open()
+            except VoxfleetError as error:
+                await self._refuse(socket, error)
+                return
+            with self._tracing.span("call", model=conversation.info.name, channels=options.channels):
+                await self._talk(socket, conversation)
+
+    async def _talk(self, socket: WebSocket, conversation: Conversation) -> None:
+        with self._live.holding(conversation) as session:
+            try:
+                await self._send(socket, self._ready(session, conversation))
+                await self._converse(socket, conversation)
+            finally:
+                conversation.close()
+
+    async def _converse(self, socket: WebSocket, conversation: Conversation) -> None:
+        reader = asyncio.create_task(self._read(socket, conversation))
+        writer = asyncio.create_task(self._write(socket, conversation))
+        try:
+            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if conversation.failure is not None and not writer.done():
+                await asyncio.wait({writer}, timeout=FAREWELL_SECONDS)
+            if not writer.done():
+                self._cut(socket, conversation)
+        finally:
+            reader.cancel()
+            writer.cancel()
+            outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                raise outcome
+
+    async def _read(self, socket: WebSocket, conversation: Conversation) -> None:
+        """Frames to commands, until the caller leaves or the call fails."""
+        limit = self._house.settings.gateway.max_frame_bytes
+        idle: float | None = self._house.settings.gateway.idle_timeout
+        try:
+            while conversation.failure is None:
+                command = await _next_command(socket, limit, idle)
+                if command is None:
+                    return
+                if isinstance(command, Ping):
+                    await self._send(socket, native.PongMessage(command.id))
+                conversation.command(command)
+                await conversation.pace()
+                if isinstance(command, Finish):
+                    idle = None  # it is our turn now
+        except VoxfleetError as error:
+            conversation.failed(error)
+
+    async def _write(self, socket: WebSocket, conversation: Conversation) -> None:
+        """Events to messages, until the call is done or has failed."""
+        with_words = conversation.options.words
+        while True:
+            events = await conversation.outbox.take()
+            for event in events:
+                await socket.send_text(native.encode(native.message_of(event, words=with_words)))
+                conversation.sent(event)
+            if conversation.failure is not None:
+                await self._refuse(socket, conversation.failure)
+                return
+            if conversation.done and not events:
+                await self._send(socket, _done(conversation))
+                await socket.close(1000)
+                return
+
+    async def _refuse(self, socket: WebSocket, error: VoxfleetError) -> None:
+        self._house.metrics.errors.labels(error.code).inc()
+        self._live.note(error)
+        log.info("stream_refused", code=error.code)
+        if socket.client_state is WebSocketState.CONNECTED:
+            await self._send(socket, native.error_message(error))
+            await socket.close(error.close_code, error.code)
+
+    def _cut(self, socket: WebSocket, conversation: Conversation) -> None:
+        """The caller left, or does not even read its error: let go of the connection at once."""
+        if conversation.failure is not None:
+            self._house.metrics.errors.labels(conversation.failure.code).inc()
+            self._live.note(conversation.failure)
+        abort = socket.scope["extensions"].get("voxfleet.abort")
+        if abort is not None:
+            abort()
+
+    async def _send(self, socket: WebSocket, message: native.ServerMessage) -> None:
+        await socket.send_text(native.encode(message))
+
+    def _ready(self, session: str, conversation: Conversation) -> native.ReadyMessage:
+        settings, options, info = self._house.settings, conversation.options, conversation.info
+        return native.ReadyMessage(
+            session=session,
+            model=info.name,
+            language=options.language,
+            channels=options.channels,
+            sample_rate=options.sample_rate,
+            encoding=options.encoding.value,
+            chunk_ms=info.chunk_ms[0],
+            endpointing_ms=options.endpointing_ms or settings.turn.endpointing_ms,
+            limits=native.LimitsMessage(
+                max_frame_bytes=settings.gateway.max_frame_bytes,
+                max_ahead=settings.gateway.max_ahead,
+                idle_timeout=settings.gateway.idle_timeout,
+                max_turn=settings.turn.max_turn,
+            ),
+        )
+
+
+async def _next_command(socket: WebSocket, limit: int, idle: float | None) -> Command | None:
+    """What the caller says next; None when it has left. Raises CallerError for what is not the protocol."""
+    try:
+        async with asyncio.timeout(idle):
+            message = await socket.receive()
+    except TimeoutError:
+        raise NoAudio(idle or 0.0) from None
+    if message["type"] == "websocket.disconnect":
+        return None
+    frame: bytes | str | None = message.get("bytes")
+    if frame is None:
+        frame = message.get("text")
+    if frame is None:
+        raise BadMessage("a frame without payload")
+    if len(frame) > limit:
+        raise MessageTooBig(limit)
+    return native.decode(frame)
+
+
+def _done(conversation: Conversation) -> native.DoneMessage:
+    totals = conversation.totals
+    return native.DoneMessage(
+        audio=round(totals.audio, 3),
+        turns=totals.turns,
+        words=totals.words,
+        partials=totals.partials - conversation.outbox.replaced,
+        finals=totals.finals,
+        final_latency_p95=p95(conversation.lateness.final),
+        emission_latency_p95=p95(conversation.lateness.emission),
+    )

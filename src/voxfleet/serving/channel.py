@@ -1,0 +1,183 @@
+"""One channel of a call: its audio goes in at the caller's rate, its events come out. Runs on the event loop.
+
+The audio clock is watched here: `backlog` is what was received and not yet dealt with.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voxfleet.audio.detector import VoiceStream
+from voxfleet.audio.resample import Resampler
+from voxfleet.clock import Clock
+from voxfleet.cluster.link import Track
+from voxfleet.errors import EngineError, VoxfleetError
+from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Event, Final, Hypothesis, Samples, Seconds
+from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished
+from voxfleet.streams.session import Session
+from voxfleet.streams.timeline import Arrivals
+
+TELEPHONE_RATE = 8_000
+"""Audio of this rate is looked at by the 8 kHz half of the speech detector, at two thirds of the cost."""
+
+
+class Call(Protocol):
+    """What a channel tells the call it belongs to."""
+
+    def emit(self, channel: "Channel", event: Event) -> None: ...
+
+    def finished(self, channel: "Channel") -> None: ...
+
+    def failed(self, error: VoxfleetError) -> None: ...
+
+    def progressed(self) -> None:
+        """The backlog may have become smaller."""
+        ...
+
+
+class Channel:
+    """One stream: resampler, speech detection, session and track. Is the Listener of its track."""
+
+    def __init__(
+        self, call: Call, session: Session, voice: VoiceStream, rate: int | None, live: bool, clock: Clock
+    ) -> None:
+        """`rate` in Hz, None where it is known only with the first audio (containers): `hear` is told then."""
+        self.number = session.channel
+        self.session = session
+        self.arrivals = Arrivals()
+        self.ends: deque[tuple[int, float]] = deque()
+        """Turn numbers whose end was fed, with the clock time of that, until their final is known."""
+        self.learned = 0.0
+        """Clock time of the newest final hypothesis."""
+        self._call = call
+        self._voice = voice
+        self._at_telephone_rate = rate == TELEPHONE_RATE
+        self._live = live
+        self._resampler = Resampler(rate, live=live) if rate else None
+        self._clock = clock
+        self._track: Track | None = None
+        self._received = 0
+        self._samples: list[Samples] = []
+        self._held = 0
+        """Samples in `_samples`: heard by nobody yet, because their speech probabilities are still to come."""
+        self._probabilities: list[float] = []
+        self._flushes: deque[tuple[int, int]] = deque()
+        """Flush numbers and the sample count that must have been heard before each."""
+        self._fed_turns = 0
+
+    def seat(self, track: Track) -> None:
+        """The place was taken: audio may come."""
+        self._track = track
+
+    @property
+    def received(self) -> Seconds:
+        return self._received / SAMPLE_RATE
+
+    @property
+    def backlog(self) -> Seconds:
+        """Audio received and not yet dealt with by detector or engine."""
+        return self.received - self.session.heard
+
+    # ---- from the caller --------------------------------------------------------------------------------------
+
+    def hear(self, samples: Samples, rate: int, now: float, *, last: bool = False) -> None:
+        """Mono audio at the caller's rate (Hz), shape (n,); `last` = nothing follows."""
+        if self._resampler is None:
+            self._resampler = Resampler(rate or SAMPLE_RATE, live=self._live)
+        resampled = self._resampler.feed(samples, last=last)
+        if resampled.size:
+            self._samples.append(resampled)
+            self._held += resampled.size
+            self._received += resampled.size
+            self.arrivals.arrived(resampled.size, now)
+        looked_at = samples if self._at_telephone_rate else resampled
+        if looked_at.size:
+            self._voice.hear(looked_at)
+        if last:
+            self._voice.finish()
+
+    def flush(self, number: int) -> None:
+        """Make final what was received so far, to within one speech frame (32 ms)."""
+        self._flushes.append((number, self._received - self._received % SPEECH_FRAME))
+        self._flush_due()
+
+    def configure(self, endpointing_ms: int) -> None:
+        self.session.configure(endpointing_ms)
+
+    def close(self) -> None:
+        """Give place and detector row back; nothing is emitted afterwards."""
+        self._voice.close()
+        if self._track is not None:
+            self._track.close()
+
+    # ---- from the detector ------------------------------------------------------------------------------------
+
+    def voiced(self, probabilities: NDArray[np.float32], *, finished: bool) -> None:
+        """Speech probabilities of the next frames; `finished` = the last ones."""
+        self._probabilities.extend(probabilities.tolist())
+        frames = min(len(self._probabilities), self._held // SPEECH_FRAME)
+        if finished:
+            frames = len(self._probabilities)
+        if frames:
+            samples = self._first(self._held if finished else frames * SPEECH_FRAME)
+            heard, self._probabilities = self._probabilities[:frames], self._probabilities[frames:]
+            self._apply(self.session.hear(samples, heard, self._clock.now()))
+            self._flush_due()
+        if finished:
+            self._apply(self.session.finish())
+        self._call.progressed()
+
+    def _first(self, count: int) -> Samples:
+        held = self._samples[0] if len(self._samples) == 1 else np.concatenate(self._samples or [_NOTHING])
+        self._samples = [held[count:]] if count < held.size else []
+        self._held -= count
+        return held[:count]
+
+    def _flush_due(self) -> None:
+        while self._flushes and self._received - self._held >= self._flushes[0][1]:
+            self._apply(self.session.flush(self._flushes.popleft()[0]))
+
+    # ---- from the track ---------------------------------------------------------------------------------------
+
+    def learn(self, hypothesis: Hypothesis) -> None:
+        now = self._clock.now()
+        if hypothesis.final:
+            self.learned = now
+        self._apply(self.session.learn(hypothesis, now))
+        self._call.progressed()
+
+    def lost(self, error: EngineError) -> None:
+        self._track = None
+        self._apply(self.session.lost_track(error))
+
+    def _apply(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Feed():
+                    if self._track is not None:
+                        self._track.hear(effect.samples, end_of_turn=effect.end_of_turn)
+                    if effect.end_of_turn:
+                        self.ends.append((self._fed_turns, self._clock.now()))
+                        self._fed_turns += 1
+                case Emit():
+                    self._call.emit(self, effect.event)
+                case Finished():
+                    self._call.finished(self)
+                case Fail():
+                    self._call.failed(effect.error)
+                case _:
+                    assert_never(effect)
+
+    def stages(self, final: Final) -> tuple[float, float] | None:
+        """Clock times at which this final's turn was ended and was known; None if that is forgotten."""
+        while self.ends:
+            turn, ended = self.ends.popleft()
+            if turn == final.turn:
+                return ended, self.learned
+        return None
+
+
+_NOTHING: Samples = np.empty(0, np.float32)

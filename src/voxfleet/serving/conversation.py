@@ -1,0 +1,282 @@
+"""One live call driven: commands in, events out; its places are taken at the start and always given back.
+
+The call fails as a whole: an error of one channel ends it with that error. Finals of different channels are told in the
+order in which their turns ended, so a reader can print them as they come.
+"""
+
+import asyncio
+import heapq
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxfleet.audio.container import ContainerDecoder
+from voxfleet.audio.decode import Decoder, Frames, raw_decoder
+from voxfleet.audio.detector import VoiceDetector
+from voxfleet.clock import Clock
+from voxfleet.cluster.pool import Pool
+from voxfleet.engines.port import EngineInfo, TrackOptions
+from voxfleet.errors import BadAudio, EngineBehind, UnexpectedFrame, VoxfleetError
+from voxfleet.serving.channel import TELEPHONE_RATE, Channel
+from voxfleet.serving.lateness import Lateness
+from voxfleet.serving.outbox import Outbox
+from voxfleet.settings import Settings
+from voxfleet.speech import SAMPLE_RATE, Event, Final, Flushed, Partial, Seconds
+from voxfleet.streams.endpoint import TurnRules
+from voxfleet.streams.session import Session
+from voxfleet.telemetry.metrics import GatewayMetrics
+from voxfleet.wire.commands import Audio, Command, Configure, Finish, Flush, Ping
+from voxfleet.wire.options import Encoding, StreamOptions
+
+FAST_BY = 1.0
+"""Seconds ahead of the clock that make a caller a fast one: a file, not a microphone."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a call came to."""
+
+    audio: Seconds = 0.0
+    turns: int = 0
+    words: int = 0
+    partials: int = 0
+    finals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all conversations of a gateway share."""
+
+    settings: Settings
+    pool: Pool
+    detector: VoiceDetector
+    metrics: GatewayMetrics
+    clock: Clock
+
+
+class Conversation:
+    """One call. `open` takes places, `command` never waits, in `pace` a fast caller waits, `close` is final."""
+
+    def __init__(self, house: House, options: StreamOptions, *, recorded: bool = False) -> None:
+        self.options = options
+        self.outbox = Outbox(house.settings.gateway.finals_waiting)
+        self.totals = Totals()
+        self.failure: VoxfleetError | None = None
+        """Why the call ended, if it did not end well."""
+        self.done = False
+        """Everything was heard and told."""
+        self.info: EngineInfo
+        self.opened_at = house.clock.now()
+        self.lateness = Lateness(house.metrics)
+        self._house = house
+        self._recorded = recorded
+        self._interim = options.interim
+        self._decoder: Decoder | None = None
+        self._channels: list[Channel] = []
+        self._finished = 0
+        self._finishing = False
+        self._flushes = 0
+        self._flushed: dict[int, int] = {}
+        self._held: list[tuple[Seconds, int, Final]] = []
+        self._order = itertools.count()
+        self._paused = 0.0
+        self._first_audio: float | None = None
+        self._room = asyncio.Event()
+
+    async def open(self) -> None:
+        """Take a place for every channel. Raises CallerError or CapacityError with nothing left taken."""
+        options, house = self.options, self._house
+        wanted = TrackOptions(language=options.language, grammar=options.grammar, recorded=self._recorded)
+        rules = TurnRules.of(house.settings.turn, options.endpointing_ms)
+        raw = options.encoding is not Encoding.CONTAINER
+        self._decoder = (
+            raw_decoder(options.encoding, options.sample_rate, options.channels)
+            if raw
+            else ContainerDecoder(house.settings.gateway.max_file_bytes)
+        )
+        try:
+            for number in range(options.channels):
+                await self._open_channel(number, rules, wanted)
+        except BaseException:
+            self.close()
+            raise
+        house.metrics.streams_opened.inc(options.channels)
+
+    async def _open_channel(self, number: int, rules: TurnRules, wanted: TrackOptions) -> None:
+        house = self._house
+        rate = self.options.sample_rate if self.options.encoding is not Encoding.CONTAINER else None
+        voice = house.detector.open(sample_rate=TELEPHONE_RATE if rate == TELEPHONE_RATE else SAMPLE_RATE)
+        channel = Channel(self, Session(number, rules), voice, rate, not self._recorded, house.clock)
+        voice.owner = channel
+        self._channels.append(channel)
+        track = await house.pool.open(self.options.model, wanted, channel)
+        channel.seat(track)
+        self.info = track.info
+
+    def close(self) -> None:
+        """Give everything back. May be called at any time, more than once; nothing happens afterwards."""
+        channels, self._channels = self._channels, []
+        for channel in channels:
+            channel.close()
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+        self._room.set()
+
+    # ---- from the caller --------------------------------------------------------------------------------------
+
+    def command(self, command: Command) -> None:
+        """Carry out what the caller said. Raises CallerError for what can't be done; the call is over then."""
+        match command:
+            case Audio():
+                self._hear(command.data)
+            case Flush():
+                self._flush()
+            case Finish():
+                self._finish()
+            case Configure():
+                if command.endpointing_ms is not None:
+                    for channel in self._channels:
+                        channel.configure(command.endpointing_ms)
+                if command.interim is not None:
+                    self._interim = command.interim
+            case Ping():
+                pass  # answered by the dialect; that something arrived is all it means here
+
+    async def pace(self) -> None:
+        """Wait while a caller that is faster than real time is too far ahead of recognition.
+
+        A caller in real time is never asked to wait: if recognition falls that far behind it, the call fails with
+        EngineBehind instead of hiding the lag in the network.
+        """
+        bound = self._house.settings.gateway.max_ahead
+        while self._channels and self.failure is None and (backlog := self.backlog) > bound:
+            if not self._is_fast() and not self._recorded:
+                self.failed(EngineBehind(backlog))
+                return
+            self._room.clear()
+            since = self._house.clock.now()
+            await self._room.wait()
+            self._paused += self._house.clock.now() - since
+
+    @property
+    def backlog(self) -> Seconds:
+        """Audio received and not dealt with yet, of the channel that is furthest behind."""
+        return max((channel.backlog for channel in self._channels), default=0.0)
+
+    @property
+    def received(self) -> Seconds:
+        return max((channel.received for channel in self._channels), default=0.0)
+
+    def _is_fast(self) -> bool:
+        if self._first_audio is None:
+            return False
+        elapsed = self._house.clock.now() - self._first_audio - self._paused
+        return self.received - elapsed > FAST_BY
+
+    def _hear(self, data: bytes) -> None:
+        if self._finishing:
+            raise UnexpectedFrame("audio arrived after 'finish'")
+        now = self._house.clock.now()
+        if self._first_audio is None:
+            self._first_audio = now
+        if self._decoder is not None:
+            self._spread(self._decoder.feed(data), now)
+
+    def _spread(self, frames: Frames, now: float, *, last: bool = False) -> None:
+        """Decoded audio, shape (n, channels), to its channels. A file for one stream is mixed down to it."""
+        before = self.received
+        if frames.shape[1] != len(self._channels) and frames.size:
+            if len(self._channels) > 1:
+                raise BadAudio(f"the file has {frames.shape[1]} channels, {len(self._channels)} were announced")
+            frames = frames.mean(axis=1, keepdims=True)
+        rate = self._decoder.sample_rate if self._decoder is not None else SAMPLE_RATE
+        for number, channel in enumerate(self._channels):
+            samples = frames[:, number] if frames.size else _NOTHING
+            channel.hear(np.ascontiguousarray(samples), rate, now, last=last)
+        self._house.metrics.frames.inc()
+        self._house.metrics.audio_seconds.inc((self.received - before) * len(self._channels))
+
+    def _flush(self) -> None:
+        self._flushes += 1
+        self._flushed[self._flushes] = 0
+        for channel in self._channels:
+            channel.flush(self._flushes)
+
+    def _finish(self) -> None:
+        if self._finishing:
+            return
+        self._finishing = True
+        if self._decoder is not None:
+            self._spread(self._decoder.finish(), self._house.clock.now(), last=True)
+
+    # ---- from the channels ------------------------------------------------------------------------------------
+
+    def emit(self, channel: Channel, event: Event) -> None:
+        """An event of a channel, on its way to the caller."""
+        if self.failure is not None:
+            return
+        match event:
+            case Final():
+                self.lateness.known(channel, event)
+                heapq.heappush(self._held, (event.end, next(self._order), event))
+                self._release()
+            case Flushed():
+                self._flushed[event.flush] += 1
+                if self._flushed[event.flush] == len(self._channels):
+                    del self._flushed[event.flush]
+                    self._put(event)
+            case Partial():
+                if self._interim:
+                    self.totals.partials += 1
+                    self._put(event)
+            case _:
+                self._put(event)
+
+    def finished(self, channel: Channel) -> None:  # noqa: ARG002 - which one does not matter
+        """A channel has told everything. Once all have, so has the call."""
+        self._finished += 1
+        self._release()
+        if self._finished == len(self._channels):
+            self.totals.audio = self.received
+            self.done = True
+            self.outbox.end()
+
+    def failed(self, error: VoxfleetError) -> None:
+        """The call can't go on; its driver finds `failure` and ends it."""
+        if self.failure is None:
+            self.failure = error
+        self.outbox.end()
+        self._room.set()
+
+    def progressed(self) -> None:
+        if not self._room.is_set() and self.backlog <= self._house.settings.gateway.max_ahead / 2:
+            self._room.set()
+
+    def _release(self) -> None:
+        """Tell the finals that no other channel can still come before."""
+        awaited = [at for channel in self._channels if (at := channel.session.awaited) is not None]
+        while self._held and all(self._held[0][0] <= at for at in awaited):
+            final = heapq.heappop(self._held)[2]
+            self.totals.turns += 1
+            self.totals.finals += 1
+            self.totals.words += len(final.words)
+            self._house.metrics.turns.inc()
+            self._put(final)
+
+    def _put(self, event: Event) -> None:
+        try:
+            self.outbox.put(event)
+        except VoxfleetError as error:
+            self.failed(error)
+
+    # ---- to the caller ----------------------------------------------------------------------------------------
+
+    def sent(self, event: Event) -> None:
+        """The event has left; latencies are measured here, with the moment its audio arrived."""
+        if isinstance(event, Partial | Final) and event.channel < len(self._channels):
+            self.lateness.sent(self._channels[event.channel], event, self._house.clock.now())
+
+
+_NOTHING = np.empty(0, np.float32)

@@ -1,0 +1,70 @@
+"""One recorded file driven through the same door as a live call, as fast as its place allows, at lowest priority."""
+
+import asyncio
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxfleet.audio.container import decode_file
+from voxfleet.serving.conversation import Conversation, House
+from voxfleet.speech import Final, Seconds
+from voxfleet.wire.commands import Audio, Finish
+from voxfleet.wire.options import Encoding, StreamOptions
+
+BLOCK_SECONDS = 1.0
+"""Audio handed over at a time; between two blocks live calls have their turn on the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What was said in one file."""
+
+    finals: tuple[Final, ...]
+    duration: Seconds
+    language: str
+    model: str
+
+
+async def transcribe(
+    house: House, file: bytes, *, language: str, model: str | None = None, grammar: str | None = None
+) -> Recording:
+    """All finals of a file, its channels mixed down to one stream.
+
+    Raises BadAudio for what is not audio, CapacityError where no place is free, EngineError where the engine fails.
+    """
+    loop = asyncio.get_running_loop()
+    frames, rate = await loop.run_in_executor(None, decode_file, file)
+    mono = np.ascontiguousarray(frames.mean(axis=1, dtype=np.float32))
+    options = StreamOptions(
+        language=language, encoding=Encoding.FLOAT32, sample_rate=rate, interim=False, model=model, grammar=grammar
+    )
+    conversation = Conversation(house, options, recorded=True)
+    await conversation.open()
+    try:
+        async with asyncio.TaskGroup() as group:
+            collecting = group.create_task(_collected(conversation))
+            await _fed(conversation, mono, round(BLOCK_SECONDS * rate))
+        finals = collecting.result()
+    finally:
+        conversation.close()
+    if conversation.failure is not None:
+        raise conversation.failure
+    return Recording(finals, mono.size / rate, language, conversation.info.name)
+
+
+async def _fed(conversation: Conversation, mono: "np.ndarray[tuple[int], np.dtype[np.float32]]", block: int) -> None:
+    for start in range(0, mono.size, block):
+        if conversation.failure is not None:
+            return
+        conversation.command(Audio(mono[start : start + block].tobytes()))
+        await conversation.pace()
+        await asyncio.sleep(0)
+    conversation.command(Finish())
+
+
+async def _collected(conversation: Conversation) -> tuple[Final, ...]:
+    finals: list[Final] = []
+    while not (conversation.done or conversation.failure):
+        finals.extend(event for event in await conversation.outbox.take() if isinstance(event, Final))
+    finals.extend(event for event in await conversation.outbox.take() if isinstance(event, Final))
+    return tuple(finals)
