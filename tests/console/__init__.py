@@ -1,0 +1,1 @@
+"""Tests of the console: its routes, and its pages in a real browser."""

@@ -1,0 +1,193 @@
+"""What every engine promises, held against each of them."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.engines.hearing import NOTHING, STEP, columns, hypotheses, planned, say, spoken, words
+from tests.fakes.fake_engine import FakeEngine
+from voxfleet.engines.embedded import EmbeddedEngine
+from voxfleet.engines.port import Engine, TrackOptions
+from voxfleet.errors import AtCapacity, BadGrammar, LanguageNotSupported
+from voxfleet.scheduling.places import Place
+from voxfleet.speech import SAMPLE_RATE
+
+PLACES = 3
+SENTENCES = ("go forward ten meters", "the weather is very good today", "please call me back tomorrow morning")
+
+ENGINES: dict[str, Callable[[int], Engine]] = {"fake": FakeEngine, "embedded": EmbeddedEngine}
+"""How to make each engine with so many places. A new engine is held to its port by one line here."""
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def shared_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """One engine for all tests of the module: each test inherits what the ones before it left behind."""
+    engine: Engine = ENGINES[request.param](PLACES)
+    yield engine
+    engine.close()
+
+
+class Taken:
+    """An engine that remembers its tenants, so that a test can leave without tidying up."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.places: list[Place] = []
+
+    def take(self, language: str = "en", grammar: str | None = None) -> Place:
+        self.places.append(self.engine.take(TrackOptions(language, grammar)))
+        return self.places[-1]
+
+    def free(self, place: Place) -> None:
+        self.places.remove(place)
+        self.engine.free(place)
+
+
+@pytest.fixture
+def taken(shared_engine: Engine) -> Iterator[Taken]:
+    taken = Taken(shared_engine)
+    yield taken
+    for place in taken.places:
+        shared_engine.free(place)
+    again = [shared_engine.take(TrackOptions()) for _ in range(PLACES)]
+    assert len({place.index for place in again}) == PLACES, "a place was lost or given twice"
+    for place in again:
+        shared_engine.free(place)
+
+
+@pytest.fixture
+def speech() -> list[NDArray[np.int16]]:
+    return [spoken(sentence) for sentence in SENTENCES]
+
+
+def test_a_full_engine_says_so_and_a_freed_place_comes_back_as_another(taken: Taken) -> None:
+    places = [taken.take() for _ in range(PLACES)]
+    assert len(set(places)) == PLACES
+    with pytest.raises(AtCapacity):
+        taken.take()
+    taken.free(places[1])
+    again = taken.take()
+    assert again.index == places[1].index
+    assert again.generation != places[1].generation
+
+
+def test_freeing_twice_is_an_error(taken: Taken) -> None:
+    place = taken.take()
+    taken.free(place)
+    with pytest.raises(ValueError, match="not taken"):
+        taken.engine.free(place)
+
+
+def test_a_language_it_does_not_hear_is_refused(taken: Taken) -> None:
+    with pytest.raises(LanguageNotSupported):
+        taken.take(language="tlh")
+    for language in ("en", "en-US", "en-GB"):
+        taken.free(taken.take(language=language))
+
+
+def test_a_grammar_it_can_not_use_is_refused(taken: Taken) -> None:
+    for _ in range(PLACES + 1):  # a refusal costs no place
+        with pytest.raises(BadGrammar):
+            taken.take(grammar="this is no grammar")
+
+
+def test_every_end_of_turn_has_one_final_in_order(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    place = taken.take()
+    alone = [words(say(taken.engine, taken.take(), each)[-1]) for each in speech[:2]]
+    taken.engine.hear(columns((place, speech[0], True), (place, speech[1], True), (place, NOTHING, True)))
+    taken.engine.hear(columns((place, speech[1][:STEP], False)))
+    said = hypotheses(taken.engine.step(planned(place)), place)
+    assert [(each.turn, each.final) for each in said] == [(0, True), (1, True), (2, True), (3, False)]
+    assert [words(each) for each in said[:3]] == [*alone, ""]
+    assert not taken.engine.step(planned(place)), "a step with nothing new said something"
+
+
+def test_a_final_covers_its_turn_and_its_words_lie_inside(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    final = say(taken.engine, taken.take(), speech[2])[-1]
+    seconds = len(speech[2]) / SAMPLE_RATE
+    assert final.heard == pytest.approx(seconds)
+    assert not final.unstable
+    assert len(final.stable) >= 4
+    times = [time for word in final.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert times[0] >= 0.0
+    assert times[-1] <= seconds + 0.001
+
+
+def test_stable_words_are_never_withdrawn(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    said = say(taken.engine, taken.take(), speech[1])
+    assert any(each.words for each in said[:-1]), "no partial had a word"
+    for earlier, later in pairwise(said):
+        assert later.stable[: len(earlier.stable)] == earlier.stable
+        assert later.heard >= earlier.heard
+        assert later.turn == earlier.turn == 0
+
+
+@pytest.mark.parametrize("by", [333, 4096, SAMPLE_RATE * 60])
+def test_words_do_not_depend_on_how_the_audio_arrives(taken: Taken, speech: list[NDArray[np.int16]], by: int) -> None:
+    in_steps = say(taken.engine, taken.take(), speech[0])[-1]
+    otherwise = say(taken.engine, taken.take(), speech[0], by)[-1]
+    assert otherwise == in_steps
+
+
+def test_batched_equals_alone(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    place = taken.take()
+    alone = [say(taken.engine, place, each)[-1] for each in speech]
+    taken.free(place)
+
+    places = [taken.take() for _ in speech]
+    finals = {}
+    for begin in range(0, max(map(len, speech)) + STEP, STEP):
+        rows = [
+            (place, each[begin : begin + STEP], begin + STEP >= len(each))
+            for place, each in zip(places, speech, strict=True)
+            if begin < len(each)
+        ]
+        taken.engine.hear(columns(*rows))
+        for heard in taken.engine.step(planned(*places)):
+            assert heard.error is None
+            if heard.hypothesis.final:
+                assert heard.place not in finals
+                finals[heard.place] = heard.hypothesis
+    assert [finals[place].words for place in places] == [each.words for each in alone]
+
+
+def test_a_reused_place_remembers_nothing(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    fresh = ENGINES[taken.engine.info.name](1)
+    try:
+        place = fresh.take(TrackOptions())
+        expected = say(fresh, place, speech[1])
+    finally:
+        fresh.close()
+    loud = (np.random.default_rng(0).standard_normal(SAMPLE_RATE * 2) * 9000).astype(np.int16)
+    place = taken.take()
+    say(taken.engine, place, loud)
+    say(taken.engine, place, speech[2])
+    taken.engine.hear(columns((place, speech[0], False)))
+    taken.engine.step(planned(place))  # freed in the middle of a turn
+    taken.engine.hear(columns((place, speech[0], True)))  # and with audio that no step has seen
+    taken.free(place)
+    again = taken.take()
+    assert again.index == place.index
+    assert say(taken.engine, again, speech[1]) == expected
+
+
+def test_a_plan_for_an_earlier_tenant_moves_nothing(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
+    before = taken.take()
+    taken.free(before)
+    place = taken.take()
+    taken.engine.hear(columns((place, speech[0], True)))
+    assert not taken.engine.step(planned(before))
+    assert [each.final for each in hypotheses(taken.engine.step(planned(before, place)), place)] == [True]
+
+
+def test_turns_too_short_to_hold_a_word_are_empty_finals(taken: Taken) -> None:
+    place = taken.take()
+    for turn, samples in enumerate((0, 1, 159, 160, 480, 1000)):
+        taken.engine.hear(columns((place, np.full(samples, 3000, np.int16), True)))
+        said = hypotheses(taken.engine.step(planned(place)), place)
+        assert [(each.turn, each.final, each.words) for each in said] == [(turn, True, ())]
+        assert said[0].heard == pytest.approx(samples / SAMPLE_RATE)

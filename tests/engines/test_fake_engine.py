@@ -1,0 +1,101 @@
+"""The scripted engine does what its options say, and stays cheap with thousands of places."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.engines.hearing import NOTHING, columns, hypotheses, planned, words
+from tests.fakes.fake_engine import FakeEngine
+from voxfleet.engines.port import END_OF_TURN, Increments, TrackOptions
+from voxfleet.errors import BadGrammar, EngineFailed
+from voxfleet.speech import SAMPLE_RATE
+
+SECOND = np.zeros(SAMPLE_RATE, np.int16)
+
+
+def test_words_come_at_the_scripted_pace_and_restart_with_every_turn() -> None:
+    engine = FakeEngine(words_per_second=2.0, stable_after=0.5, script="a b c")
+    place = engine.take(TrackOptions())
+    engine.hear(columns((place, SECOND, False), (place, SECOND, False)))
+    (partial,) = hypotheses(engine.step(planned(place)), place)
+    assert [word.text for word in partial.stable] == ["a", "b", "c"]
+    assert [word.text for word in partial.unstable] == ["a"]
+    assert [(word.start, word.end) for word in partial.words][:2] == [(0.0, 0.5), (0.5, 1.0)]
+    engine.hear(columns((place, SECOND[:7999], True), (place, SECOND, True)))
+    first, second = hypotheses(engine.step(planned(place)), place)
+    assert (words(first), first.turn, first.final) == ("a b c a", 0, True)
+    assert (words(second), second.turn, second.final) == ("a b", 1, True)
+
+
+def test_only_planned_places_speak() -> None:
+    engine = FakeEngine()
+    one, other = engine.take(TrackOptions()), engine.take(TrackOptions())
+    engine.hear(columns((one, SECOND, True), (other, SECOND, True)))
+    assert [heard.place for heard in engine.step(planned(other))] == [other]
+    assert [heard.place for heard in engine.step(planned(one, other))] == [one]
+
+
+def test_thousands_of_places_cost_no_object_per_increment() -> None:
+    places, ticks = 4000, 50
+    engine = FakeEngine(places=places)
+    taken = [engine.take(TrackOptions()) for _ in range(places)]
+    tick = Increments(
+        places=np.arange(places, dtype=np.uint32),
+        lengths=np.full(places, 320, np.uint32),
+        flags=np.zeros(places, np.uint8),
+        samples=np.zeros(places * 320, np.int16),
+    )
+    began = time.process_time()
+    for _ in range(ticks):
+        engine.hear(tick)
+    took = time.process_time() - began
+    assert took < ticks * 0.02, "a second of audio of 4000 streams took more than a second"
+    tick.flags[:] = END_OF_TURN
+    engine.hear(tick)
+    heard = engine.step(planned(*taken))
+    assert len(heard) == places
+    assert {each.hypothesis.heard for each in heard} == {(ticks + 1) * 0.02}
+
+
+def test_it_fails_when_told() -> None:
+    engine = FakeEngine(fail_on_step=2)
+    place = engine.take(TrackOptions())
+    engine.hear(columns((place, SECOND, True)))
+    assert hypotheses(engine.step(planned(place)), place)[0].final
+    with pytest.raises(EngineFailed):
+        engine.step(planned(place))
+
+
+def test_one_place_fails_when_told_and_is_whole_for_its_next_tenant() -> None:
+    engine = FakeEngine(fail_place=0, fail_place_on_step=2)
+    places = [engine.take(TrackOptions()) for _ in range(2)]
+    engine.hear(columns(*((place, SECOND, True) for place in places)))
+    assert all(heard.error is None for heard in engine.step(planned(*places)))
+    engine.hear(columns(*((place, SECOND, True) for place in places)))
+    failed, fine = engine.step(planned(*places))
+    assert isinstance(failed.error, EngineFailed)
+    assert fine.error is None
+    engine.hear(columns((places[0], SECOND, True)))
+    assert engine.step(planned(places[0])) == []
+    engine.free(places[0])
+    again = engine.take(TrackOptions())
+    engine.hear(columns((again, SECOND, True)))
+    assert hypotheses(engine.step(planned(again)), again)[0].final
+
+
+def test_it_falls_silent_and_slows_down_when_told() -> None:
+    engine = FakeEngine(mute_from_step=2, step_seconds=0.02)
+    place = engine.take(TrackOptions())
+    began = time.monotonic()
+    engine.hear(columns((place, NOTHING, True)))
+    assert engine.step(planned(place))
+    engine.hear(columns((place, NOTHING, True)))
+    assert not engine.step(planned(place))
+    assert time.monotonic() - began >= 0.04
+
+
+def test_grammars_only_when_told() -> None:
+    with pytest.raises(BadGrammar):
+        FakeEngine().take(TrackOptions(grammar="digits"))
+    assert FakeEngine(grammars=True).take(TrackOptions(grammar="digits")).index == 0
