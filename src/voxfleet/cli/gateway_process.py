@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import os
+import resource
 import sys
 
 import uvloop
@@ -33,10 +34,19 @@ def main() -> int:
         return 1
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - the supervisor reads it
     gateway = Gateway(settings, resolved["workers"], tracing.configured(settings.telemetry), routes())
+    allow_many_sockets()
+    gc.set_threshold(50_000, 20, 50)  # thousands of calls make many objects and hardly any cycles
     gc.freeze()  # what was loaded so far lives as long as the process: no collection needs to look at it again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server(gateway.app, gateway.live, settings.gateway).serve(sockets=[listener]))
     return 0
+
+
+def allow_many_sockets() -> None:
+    """As many open sockets as the system lets us have: shells often start programs with only 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

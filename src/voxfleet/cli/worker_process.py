@@ -25,9 +25,7 @@ def main() -> int:
     logs.configure(settings.telemetry, resolved["name"])
     lifeline.end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
-    serving = service.serve(
-        resolved["name"], resolved["address"], settings.link, lambda: catalog.build(worker)
-    )
+    serving = service.serve(resolved["name"], resolved["address"], settings.link, lambda: catalog.build(worker))
     try:
         asyncio.run(serving)
     except VoxfleetError as error:

@@ -45,13 +45,17 @@ class Columns:
         tick.lengths = np.array(self._lengths, LENGTH).tobytes()
         tick.flags = bytes(self._flags)
         if self._samples:
-            block = np.concatenate(self._samples)
-            np.multiply(block, 32_767.0, out=block)
-            np.rint(block, out=block)
-            np.clip(block, -32_768, 32_767, out=block)
-            tick.samples = block.astype(SAMPLE).tobytes()
+            tick.samples = pcm16(np.concatenate(self._samples)).tobytes()
         self._places, self._lengths, self._samples = [], [], []
         self._flags.clear()
+
+
+def pcm16(samples: Samples) -> NDArray[np.int16]:
+    """Samples as 16-bit numbers; what came in as 16-bit numbers goes out as the same ones."""
+    block = samples * np.float32(32_768)
+    np.rint(block, out=block)
+    np.clip(block, -32_768, 32_767, out=block)
+    return block.astype(SAMPLE)
 
 
 def increments_of(tick: pb.Tick) -> tuple[NDArray[np.uint64], Increments] | None:

@@ -1,7 +1,7 @@
 """What the gateway serves, and the life of what it shares: the pool, the speech detector, the metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -12,16 +12,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from voxfleet.audio.detector import Verdict, VoiceDetector
+from voxfleet.audio.level import LevelListener
 from voxfleet.clock import SystemClock
 from voxfleet.cluster.pool import Pool
-from voxfleet.errors import EngineFailed, VoxfleetError
+from voxfleet.errors import EngineFailed, SettingsError, VoxfleetError
 from voxfleet.gateway.live import LiveCalls
 from voxfleet.gateway.rest import Transcriptions
 from voxfleet.gateway.websocket import Streams
 from voxfleet.serving.catalog import note_of
 from voxfleet.serving.channel import Channel
 from voxfleet.serving.conversation import House
-from voxfleet.settings import Settings
+from voxfleet.settings import Settings, VadSettings
 from voxfleet.telemetry.metrics import GatewayMetrics
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
@@ -40,13 +41,7 @@ class Gateway:
         self.metrics = GatewayMetrics()
         self.live = LiveCalls(self.metrics, clock)
         self._loop: asyncio.AbstractEventLoop
-        self.detector = VoiceDetector(
-            self._deliver,
-            tick=settings.vad.tick_ms / 1000,
-            capacity=settings.vad.capacity,
-            gate=settings.vad.gate,
-            on_failure=lambda error: log.error("speech_detection_failed", error=repr(error)),
-        )
+        self.detector = _detector(settings.vad, self._deliver)
         self.pool = Pool(workers, settings.link, settings.gateway.default_model)
         self.house = House(settings, self.pool, self.detector, self.metrics, clock)
         streams = Streams(self.house, self.live, tracing)
@@ -71,11 +66,21 @@ class Gateway:
     async def _life(self, _app: Starlette) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
         self.detector.start()
+        sweeper = asyncio.create_task(self._sweep())
         try:
             async with self.pool:
                 yield
         finally:
+            sweeper.cancel()
+            await asyncio.gather(sweeper, return_exceptions=True)
             self.detector.close()
+
+    async def _sweep(self) -> None:
+        """One clock for all idle callers: a timer per frame would cost more than the frame."""
+        idle = self.house.settings.gateway.idle_timeout
+        while True:
+            await asyncio.sleep(min(idle / 8, 1.0))
+            self.live.expire(idle)
 
     def _deliver(self, verdicts: list[Verdict]) -> None:  # on the detector's thread
         self._loop.call_soon_threadsafe(_spread, verdicts)
@@ -110,8 +115,22 @@ class Gateway:
         return PlainTextResponse("ready\n")
 
     async def _metrics_text(self, _request: Request) -> Response:
-        self.live.publish(self.pool, self.detector.cpu_seconds)
+        self.live.publish(self.pool, self.house.traffic, self.detector.cpu_seconds)
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _detector(settings: VadSettings, deliver: Callable[[list[Verdict]], None]) -> VoiceDetector:
+    if settings.model not in ("silero", "level"):
+        raise SettingsError(f"'vad.model' must be silero or level, not '{settings.model}'")
+    return VoiceDetector(
+        deliver,
+        tick=settings.tick_ms / 1000,
+        capacity=settings.capacity,
+        gate=settings.gate,
+        listener=LevelListener() if settings.model == "level" else None,
+        core=None if settings.core < 0 else settings.core,
+        on_failure=lambda error: log.error("speech_detection_failed", error=repr(error)),
+    )
 
 
 def _spread(verdicts: list[Verdict]) -> None:

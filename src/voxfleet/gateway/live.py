@@ -10,8 +10,9 @@ from voxfleet import __version__
 from voxfleet.clock import Clock
 from voxfleet.cluster.link import Link
 from voxfleet.cluster.pool import Pool
-from voxfleet.errors import CapacityError, VoxfleetError
-from voxfleet.serving.conversation import Conversation
+from voxfleet.errors import CapacityError, NoAudio, VoxfleetError
+from voxfleet.serving.conversation import Conversation, Traffic
+from voxfleet.speech import SAMPLE_RATE
 from voxfleet.telemetry.metrics import GatewayMetrics
 
 MOST_LISTED = 200
@@ -94,9 +95,18 @@ class LiveCalls:
             ],
         }
 
-    def publish(self, pool: Pool, vad_cpu_seconds: float) -> None:
-        """Bring the gauges up to date that mirror somebody else's state."""
+    def expire(self, idle_timeout: float) -> None:
+        """End the calls whose callers have said nothing for so long, seconds."""
+        earliest = self._clock.now() - idle_timeout
+        for call in self._calls.values():
+            if call.last_word < earliest and call.waits_for_caller:
+                call.failed(NoAudio(idle_timeout))
+
+    def publish(self, pool: Pool, traffic: Traffic, vad_cpu_seconds: float) -> None:
+        """Bring the metrics up to date that mirror somebody else's state."""
         metrics = self._metrics
+        metrics.count_to(metrics.frames, traffic.frames)
+        metrics.count_to(metrics.audio_seconds, traffic.samples / SAMPLE_RATE)
         metrics.vad_seconds.set(vad_cpu_seconds)
         for link in pool.links.values():
             model = link.info.name if link.info else ""

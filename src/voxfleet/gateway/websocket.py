@@ -10,13 +10,13 @@ from contextlib import suppress
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from voxfleet.errors import BadMessage, Draining, MessageTooBig, NoAudio, VoxfleetError
+from voxfleet.errors import BadMessage, Draining, MessageTooBig, VoxfleetError
 from voxfleet.gateway.live import LiveCalls
 from voxfleet.serving.conversation import Conversation, House
 from voxfleet.serving.lateness import p95
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
-from voxfleet.wire.commands import Command, Finish, Ping
+from voxfleet.wire.commands import Command, Ping
 
 log = structlog.get_logger()
 
@@ -76,18 +76,16 @@ class Streams:
     async def _read(self, socket: WebSocket, conversation: Conversation) -> None:
         """Frames to commands, until the caller leaves or the call fails."""
         limit = self._house.settings.gateway.max_frame_bytes
-        idle: float | None = self._house.settings.gateway.idle_timeout
         try:
             while conversation.failure is None:
-                command = await _next_command(socket, limit, idle)
+                command = await _next_command(socket, limit)
                 if command is None:
                     return
                 if isinstance(command, Ping):
                     await self._send(socket, native.PongMessage(command.id))
                 conversation.command(command)
-                await conversation.pace()
-                if isinstance(command, Finish):
-                    idle = None  # it is our turn now
+                if conversation.crowded:
+                    await conversation.pace()
         except VoxfleetError as error:
             conversation.failed(error)
 
@@ -147,13 +145,9 @@ class Streams:
         )
 
 
-async def _next_command(socket: WebSocket, limit: int, idle: float | None) -> Command | None:
+async def _next_command(socket: WebSocket, limit: int) -> Command | None:
     """What the caller says next; None when it has left. Raises CallerError for what is not the protocol."""
-    try:
-        async with asyncio.timeout(idle):
-            message = await socket.receive()
-    except TimeoutError:
-        raise NoAudio(idle or 0.0) from None
+    message = await socket.receive()
     if message["type"] == "websocket.disconnect":
         return None
     frame: bytes | str | None = message.get("bytes")

@@ -108,7 +108,7 @@ class Channel:
         self.session.configure(endpointing_ms)
 
     def close(self) -> None:
-        """Give place and detector row back; nothing is emitted afterwards."""
+        """Give place and detector row back; nothing is emitted afterwards. May be called twice."""
         self._voice.close()
         if self._track is not None:
             self._track.close()

@@ -7,7 +7,7 @@ order in which their turns ended, so a reader can print them as they come.
 import asyncio
 import heapq
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,6 +44,14 @@ class Totals:
     finals: int = 0
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Audio received, all calls; plain numbers because they change with every frame. Exported when asked for."""
+
+    frames: int = 0
+    samples: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """What all conversations of a gateway share."""
@@ -53,6 +61,7 @@ class House:
     detector: VoiceDetector
     metrics: GatewayMetrics
     clock: Clock
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Conversation:
@@ -83,6 +92,10 @@ class Conversation:
         self._paused = 0.0
         self._first_audio: float | None = None
         self._room = asyncio.Event()
+        self._room.set()
+        self._max_ahead = house.settings.gateway.max_ahead
+        self.last_word = self.opened_at
+        """Clock time at which the caller last said or sent anything."""
 
     async def open(self) -> None:
         """Take a place for every channel. Raises CallerError or CapacityError with nothing left taken."""
@@ -128,6 +141,7 @@ class Conversation:
 
     def command(self, command: Command) -> None:
         """Carry out what the caller said. Raises CallerError for what can't be done; the call is over then."""
+        self.last_word = self._house.clock.now()
         match command:
             case Audio():
                 self._hear(command.data)
@@ -150,19 +164,26 @@ class Conversation:
         A caller in real time is never asked to wait: if recognition falls that far behind it, the call fails with
         EngineBehind instead of hiding the lag in the network.
         """
-        bound = self._house.settings.gateway.max_ahead
-        while self._channels and self.failure is None and (backlog := self.backlog) > bound:
+        while self.crowded and self.failure is None:
             if not self._is_fast() and not self._recorded:
-                self.failed(EngineBehind(backlog))
+                self.failed(EngineBehind(self.backlog))
                 return
             self._room.clear()
             since = self._house.clock.now()
             await self._room.wait()
             self._paused += self._house.clock.now() - since
+            self.last_word = self._house.clock.now()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the caller must see `pace` before its next frame is read."""
+        return self.backlog > self._max_ahead
 
     @property
     def backlog(self) -> Seconds:
         """Audio received and not dealt with yet, of the channel that is furthest behind."""
+        if len(self._channels) == 1:
+            return self._channels[0].backlog
         return max((channel.backlog for channel in self._channels), default=0.0)
 
     @property
@@ -178,25 +199,28 @@ class Conversation:
     def _hear(self, data: bytes) -> None:
         if self._finishing:
             raise UnexpectedFrame("audio arrived after 'finish'")
-        now = self._house.clock.now()
         if self._first_audio is None:
-            self._first_audio = now
+            self._first_audio = self.last_word
         if self._decoder is not None:
-            self._spread(self._decoder.feed(data), now)
+            self._spread(self._decoder.feed(data))
 
-    def _spread(self, frames: Frames, now: float, *, last: bool = False) -> None:
+    def _spread(self, frames: Frames, *, last: bool = False) -> None:
         """Decoded audio, shape (n, channels), to its channels. A file for one stream is mixed down to it."""
-        before = self.received
-        if frames.shape[1] != len(self._channels) and frames.size:
-            if len(self._channels) > 1:
-                raise BadAudio(f"the file has {frames.shape[1]} channels, {len(self._channels)} were announced")
+        assert self._decoder is not None
+        channels, now, rate = self._channels, self.last_word, self._decoder.sample_rate
+        if frames.shape[1] != len(channels) and frames.size:
+            if len(channels) > 1:
+                raise BadAudio(f"the file has {frames.shape[1]} channels, {len(channels)} were announced")
             frames = frames.mean(axis=1, keepdims=True)
-        rate = self._decoder.sample_rate if self._decoder is not None else SAMPLE_RATE
-        for number, channel in enumerate(self._channels):
-            samples = frames[:, number] if frames.size else _NOTHING
-            channel.hear(np.ascontiguousarray(samples), rate, now, last=last)
-        self._house.metrics.frames.inc()
-        self._house.metrics.audio_seconds.inc((self.received - before) * len(self._channels))
+        if len(channels) == 1:
+            channels[0].hear(frames.reshape(-1), rate, now, last=last)
+        else:
+            for number, channel in enumerate(channels):
+                column = np.ascontiguousarray(frames[:, number]) if frames.size else _NOTHING
+                channel.hear(column, rate, now, last=last)
+        traffic = self._house.traffic
+        traffic.frames += 1
+        traffic.samples += frames.size * SAMPLE_RATE // (rate or SAMPLE_RATE)
 
     def _flush(self) -> None:
         self._flushes += 1
@@ -209,7 +233,7 @@ class Conversation:
             return
         self._finishing = True
         if self._decoder is not None:
-            self._spread(self._decoder.finish(), self._house.clock.now(), last=True)
+            self._spread(self._decoder.finish(), last=True)
 
     # ---- from the channels ------------------------------------------------------------------------------------
 
@@ -240,6 +264,8 @@ class Conversation:
         self._release()
         if self._finished == len(self._channels):
             self.totals.audio = self.received
+            for each in self._channels:
+                each.close()  # before the caller is told: its next call must find these places free
             self.done = True
             self.outbox.end()
 
@@ -251,8 +277,13 @@ class Conversation:
         self._room.set()
 
     def progressed(self) -> None:
-        if not self._room.is_set() and self.backlog <= self._house.settings.gateway.max_ahead / 2:
+        if not self._room.is_set() and self.backlog <= self._max_ahead / 2:
             self._room.set()
+
+    @property
+    def waits_for_caller(self) -> bool:
+        """Whether it is the caller's turn: not asked to wait, and more to come."""
+        return self._room.is_set() and not self._finishing
 
     def _release(self) -> None:
         """Tell the finals that no other channel can still come before."""

@@ -154,8 +154,7 @@ class Session:
     @property
     def heard(self) -> Seconds:
         """Stream time up to which the audio has been dealt with: by the engine inside turns, by silence outside."""
-        turn = self._ended[0] if self._ended else self._open
-        return (turn.start + turn.heard if turn else self._timeline.position) / SAMPLE_RATE
+        return self._heard_position() / SAMPLE_RATE
 
     @property
     def awaited(self) -> Seconds | None:
@@ -257,6 +256,10 @@ class Session:
 
     # ---- progress ---------------------------------------------------------------------------------------------
 
+    def _heard_position(self) -> int:
+        turn = self._ended[0] if self._ended else self._open
+        return turn.start + turn.heard if turn else self._timeline.position
+
     def _settled_position(self) -> int:
         if self._ended:
             return self._ended[0].start
@@ -269,11 +272,14 @@ class Session:
         """Forget what nothing needs, say how far everything is settled, and end when it all is."""
         settled = self._settled_position()
         self._timeline.forget(settled)
-        heard = round(self.heard * SAMPLE_RATE)
-        final = any(isinstance(effect, Emit) and isinstance(effect.event, Final) for effect in effects)
-        done = self._finishing and not self._ended and not self._over
-        progress = max(settled - self._told_settled, heard - self._told_heard)
-        if final or done or progress >= SETTLED_STEP:
+        heard = self._heard_position()
+        done = self._finishing and not self._ended
+        if (
+            done
+            or settled - self._told_settled >= SETTLED_STEP
+            or heard - self._told_heard >= SETTLED_STEP
+            or any(isinstance(effect, Emit) and isinstance(effect.event, Final) for effect in effects)
+        ):
             self._told_settled, self._told_heard = settled, heard
             effects.append(Emit(Settled(self.channel, settled / SAMPLE_RATE, heard / SAMPLE_RATE)))
         if done:

@@ -61,6 +61,7 @@ class GatewayMetrics:
         self.errors = Counter("voxfleet_errors", "Streams refused or ended by an error", ["code"], registry=registry)
         self.audio_seconds = Counter("voxfleet_audio_seconds", "Audio received, all channels", registry=registry)
         self.frames = Counter("voxfleet_frames_received", "Audio frames received", registry=registry)
+        self._counted: dict[Counter, float] = {}
         self.turns = Counter("voxfleet_turns", "Turns made final", registry=registry)
         self.partials_replaced = Counter(
             "voxfleet_partials_replaced", "Partials replaced by newer ones before they could be sent", registry=registry
@@ -123,6 +124,11 @@ class GatewayMetrics:
         self.vad_seconds = Gauge(
             "voxfleet_vad_cpu_seconds", "CPU seconds of the speech detection thread", registry=registry
         )
+
+    def count_to(self, counter: Counter, total: float) -> None:
+        """Bring a counter up to a total that is kept elsewhere, where counting each event here would cost too much."""
+        counter.inc(total - self._counted.get(counter, 0.0))
+        self._counted[counter] = total
 
     def text(self) -> bytes:
         """The exposition format Prometheus reads."""

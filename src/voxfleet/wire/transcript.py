@@ -113,13 +113,17 @@ def document(
     }
 
 
-def cues(lines: Iterable[Line]) -> list[Line]:
-    """The lines cut so that each fits on a screen; a line whose words have no times can't be cut and stays whole."""
+def cues(lines: Iterable[Line], prefixes: Mapping[int, str] | None = None) -> list[Line]:
+    """The lines cut so that each fits on a screen, also with the prefix of its channel before it.
+
+    A line whose words have no times can't be cut and stays whole.
+    """
     short: list[Line] = []
     for line in lines:
+        prefix = (prefixes or {}).get(line.channel, "")
         part: list[Word] = []
         for word in line.words:
-            if part and not _fits([*part, word]):
+            if part and not _fits(prefix, [*part, word]):
                 short.append(_cue(line, part))
                 part = []
             part.append(word)
@@ -154,8 +158,8 @@ def _prefix(names: Mapping[int, str], channel: int) -> str:
     return f"{names[channel]}: " if channel in names else ""
 
 
-def _fits(words: Sequence[Word]) -> bool:
-    rows = textwrap.wrap(text_of(tuple(words)), ROW_CHARACTERS)
+def _fits(prefix: str, words: Sequence[Word]) -> bool:
+    rows = textwrap.wrap(prefix + text_of(tuple(words)), ROW_CHARACTERS)
     return len(rows) <= CUE_ROWS and words[-1].end - words[0].start <= CUE_SECONDS
 
 
@@ -168,10 +172,11 @@ def _rows(text: str) -> str:
 
 
 def _srt(lines: Iterable[Line], names: Mapping[int, str]) -> str:
+    prefixes = {channel: _prefix(names, channel) for channel in names}
     blocks = (
         f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n"
-        f"{_rows(_prefix(names, cue.channel) + cue.text)}\n"
-        for number, cue in enumerate(cues(lines), start=1)
+        f"{_rows(prefixes.get(cue.channel, '') + cue.text)}\n"
+        for number, cue in enumerate(cues(lines, prefixes), start=1)
     )
     return "\n".join(blocks)
 
