@@ -28,7 +28,7 @@ from voxfleet.audio.resample import Resampler
 from voxfleet.cli.supervisor import private_server
 from voxfleet.client import RemoteError, StreamOptions, connect
 from voxfleet.cluster.messages import pcm16
-from voxfleet.engines.embedded import EmbeddedEngine
+from voxfleet.engines.embedded import CAREFUL_PER_CORE, EmbeddedEngine
 from voxfleet.engines.port import END_OF_TURN, Increments, TrackOptions
 from voxfleet.errors import AtCapacity
 from voxfleet.evaluation.wer import score_all
@@ -134,9 +134,9 @@ async def _heard(url: str, clip: Clip) -> None:
         await sending
 
 
-def offline(found: list[Clip]) -> None:
-    """The turns of the live run, each in one piece, through an engine of our own."""
-    engine = EmbeddedEngine(places=2)
+def offline(found: list[Clip], streams: int) -> None:
+    """The turns of the live run, each in one piece, through an engine of our own with the same settings."""
+    engine = EmbeddedEngine(places=2, quick=streams > CAREFUL_PER_CORE * (os.cpu_count() or 1))
     try:
         for clip in found:
             resampler = Resampler(clip.rate, live=True)
@@ -209,7 +209,7 @@ def main() -> int:
     started = time.monotonic()
     seen = asyncio.run(live(found, asked.streams))
     wall = time.monotonic() - started
-    offline(found)
+    offline(found, asked.streams)
     print(json.dumps(report(found, asked.streams, seen, wall), indent=2))
     return 0
 

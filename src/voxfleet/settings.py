@@ -85,7 +85,9 @@ class VadSettings:
 
     model: str = knob("silero", "", "silero; or level: any sound counts as speech, for clean lines and measurements")
     gate: bool = knob(True, "", "an energy gate before the model saves half its cost and changes no turn")
-    tick_ms: int = knob(16, "ms", "how long frames of many streams gather for one model call", low=1, high=100)
+    tick_ms: int = knob(
+        32, "ms", "how long frames of many streams gather for one model call: one frame", low=1, high=100
+    )
     core: int = knob(-1, "core", "keeps the detection thread on one processor (Linux); -1 = anywhere", low=-1)
     capacity: int = knob(4_096, "streams", "rows of model state of one gateway, 2 KB each", low=1)
 

@@ -48,6 +48,17 @@ def test_a_partial_is_absorbed_by_a_waiting_final() -> None:
     assert scheduler.plan(1.0).works[0].urgency is Urgency.FINAL
 
 
+def test_lanes_are_filled_evenly() -> None:
+    scheduler = Scheduler(1, Ladder((100,)), lanes=2)
+    for index, due in ((0, 1.0), (2, 2.0), (4, 3.0), (1, 9.0)):
+        scheduler.add(work(index, due=due))
+    steps = []
+    while plan := scheduler.plan(10.0):
+        steps.append(indices(plan))
+        scheduler.settle(plan.works)
+    assert steps == [[0, 1], [2], [4]]
+
+
 def test_a_running_place_waits_for_settle() -> None:
     scheduler = Scheduler(8, Ladder((100,)))
     scheduler.add(work(0))

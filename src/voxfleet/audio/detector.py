@@ -154,7 +154,7 @@ class VoiceDetector:
         return stream
 
     def _run(self) -> None:
-        if self._core is not None:
+        if self._core is not None and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {self._core})
         while not self._ended:
             idle = len(self._free) == self._capacity and not self.inbox

@@ -1,7 +1,8 @@
 """One live call as seen by its caller: connect, send audio, read messages."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -15,6 +16,8 @@ from voxfleet.wire import native
 from voxfleet.wire.options import StreamOptions
 
 STREAM_PATH = "/v1/stream"
+CLOSE_SECONDS = 1.0
+"""How long the close frame after an error is waited for."""
 
 
 class RemoteError(VoxfleetError):
@@ -112,7 +115,10 @@ class Stream:
             raise _broken(closed) from None
 
     async def _close_code(self) -> int | None:
-        await self._socket.wait_closed()
+        """How the server closed after its error; None if it takes its time about it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.wait_closed()
         return self._socket.close_code
 
 

@@ -22,6 +22,13 @@ LOADING = 120.0
 """Seconds the decoders get to load; 0.5 s each is usual."""
 
 
+LANE_BATCH = 2
+"""Places a process works on in one step: decoders gain nothing from each other, and a final waits for its whole step."""
+
+CAREFUL_PER_CORE = 2
+"""Places of careful decoding that one processor carries with room for the gateway beside it."""
+
+
 @dataclass(slots=True)
 class Tenant:
     """The stream in a place: what it asked for, and its audio that no step has worked on yet."""
@@ -48,27 +55,38 @@ class EmbeddedEngine:
     All words of a partial are unstable: PocketSphinx promises nothing about what it says before the end of a turn.
     """
 
-    def __init__(self, places: int, processes: int | None = None, answer_within: float = 20.0) -> None:
+    def __init__(
+        self, places: int, processes: int | None = None, answer_within: float = 20.0, quick: bool | None = None
+    ) -> None:
         """Load `places` decoders into `processes` children (default: one per core), and return when they are ready.
 
+        `quick` decoding costs half as much and makes more errors; None chooses it where the places would be too many
+        for the processors with careful decoding, CAREFUL_PER_CORE each.
         A child that gives no answer for `answer_within` seconds is taken for dead. Raises EngineFailed.
         """
-        self.info = EngineInfo(
-            name="embedded",
-            languages=("en-US",),
-            places=places,
-            chunk_ms=(100, 200, 400),
-            grammars=True,
-            advice="For other languages serve a multilingual engine, such as sherpa or faster-whisper.",
-        )
         self._places = Places(places)
         self._tenants: list[Tenant | None] = [None] * places
         self._untold: list[Heard] = []
         """Bad news found between two steps."""
         self._answer_within = answer_within
         count = min(places, processes or _cores())
+        self.info = EngineInfo(
+            name="embedded",
+            languages=("en-US",),
+            places=places,
+            chunk_ms=(100, 200, 400),
+            lanes=count,
+            lane_batch=LANE_BATCH,
+            grammars=True,
+            advice=(
+                "Other languages need a multilingual model, such as Whisper: pip install faster-whisper, and plug it in "
+                "as docs/engines.md shows."
+            ),
+        )
         seats = [len(range(number, places, count)) for number in range(count)]
-        self._children = [Supervised(number) for number in seats]
+        if quick is None:
+            quick = places > CAREFUL_PER_CORE * _cores()
+        self._children = [Supervised(number, quick) for number in seats]
         self._grammars = Grammars()
         try:
             gather([each.child for each in self._children] + [self._grammars.checker], LOADING)

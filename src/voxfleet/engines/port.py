@@ -31,6 +31,10 @@ class EngineInfo:
     places: int
     chunk_ms: tuple[int, ...]
     """Audio (ms) it likes to be given per step, smallest first: the ladder."""
+    lanes: int = 1
+    """Processors inside the engine that work side by side; place i lies on lane i % lanes."""
+    lane_batch: int = 0
+    """Places per lane a step should hold at most, where larger batches gain nothing; 0 = all."""
     finds_endpoints: bool = False
     word_times: bool = True
     grammars: bool = False

@@ -29,11 +29,11 @@ class SphinxChild:
     After a `fault` nothing more comes from it: close it and start another.
     """
 
-    def __init__(self, seats: int) -> None:
+    def __init__(self, seats: int, quick: bool = False) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-P", "-m", "voxfleet.engines.sphinx_process"]
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(seats)]
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(seats), str(int(quick))]
             # Its own process group: a Ctrl-C at the terminal is for us, and we decide what it means for the decoders.
             self._process = subprocess.Popen(
                 command + arguments,
@@ -44,6 +44,7 @@ class SphinxChild:
             )
         ours.setblocking(False)
         self.seats = seats
+        self.quick = quick
         self.fault = ""
         """Why it can't be used any more, or empty."""
         self._socket = ours
@@ -155,8 +156,8 @@ class SphinxChild:
 class Supervised:
     """A decoder process and its successors. The first successor starts at once, later ones ever more slowly."""
 
-    def __init__(self, seats: int) -> None:
-        self.child = SphinxChild(seats)
+    def __init__(self, seats: int, quick: bool) -> None:
+        self.child = SphinxChild(seats, quick)
         self._starts = 0
         self._not_before = 0.0
 
@@ -171,7 +172,7 @@ class Supervised:
         if monotonic() < self._not_before:
             return
         self.child.close()
-        self.child = SphinxChild(self.child.seats)
+        self.child = SphinxChild(self.child.seats, self.child.quick)
         self._not_before = monotonic() + min(_SLOWEST, 2.0**self._starts)
         self._starts += 1
 

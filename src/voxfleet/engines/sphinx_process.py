@@ -81,14 +81,14 @@ def serve(engine: socket.socket, seats: list[Seat], light: Any) -> None:
                     engine.sendall(frame(Checked(fault_of(grammar, light))))
 
 
-def main(descriptor: int, parent: int, count: int) -> None:
-    """Load, say so, and answer. The engine may close its end at any moment: then there is nobody left to tell."""
+def main(descriptor: int, parent: int, count: int, quick: int) -> None:
+    """Load `count` decoders, say so, and answer, until the engine closes its end (then nobody is left to tell)."""
     _live_and_die_with(parent)
     with socket.socket(fileno=descriptor) as engine, suppress(BrokenPipeError, ConnectionResetError):
         try:
             light = light_decoder()
             means = Means(light)
-            seats = [Seat(means) for _ in range(count)]
+            seats = [Seat(means, bool(quick)) for _ in range(count)]
         except Exception as error:  # noqa: BLE001  whatever a missing or broken installation raises
             engine.sendall(frame(Broken(f"PocketSphinx can't be loaded ({type(error).__name__}: {error})")))
             return
@@ -117,4 +117,4 @@ def _limit_memory() -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:4]))
+    main(*(int(argument) for argument in sys.argv[1:5]))

@@ -5,7 +5,7 @@ step takes all pending audio of a place; while a place is in a running step, its
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from voxfleet.scheduling.ladder import Ladder
@@ -14,11 +14,15 @@ from voxfleet.scheduling.work import Plan, Urgency, Work
 
 
 class Scheduler:
-    """Plans steps of at most `max_batch` places."""
+    """Plans steps of at most `max_batch` places per lane.
 
-    def __init__(self, max_batch: int, ladder: Ladder) -> None:
+    Lanes are processors inside the engine that work side by side; place i lies on lane i % lanes. A GPU is one lane.
+    """
+
+    def __init__(self, max_batch: int, ladder: Ladder, lanes: int = 1) -> None:
         self.max_batch = max_batch
         self.ladder = ladder
+        self.lanes = lanes
         self.outcomes: Counter[str] = Counter()
         """How many works were added, planned, settled, replaced and cancelled so far."""
         self._waiting: dict[Place, Work] = {}
@@ -50,13 +54,24 @@ class Scheduler:
         if not ready:
             return Plan(chunk_ms=self.ladder.chunk_ms)
         live = [work for work in ready if work.urgency is not Urgency.RECORDED]
-        chosen = sorted(live or ready, key=_order)[: self.max_batch]
+        chosen = self._seated(sorted(live or ready, key=_order))
         for work in chosen:
             del self._waiting[work.place]
             self._running[work.place] = work
         self.outcomes["planned"] += len(chosen)
         self.ladder.planned(len(ready), max(now - work.added for work in chosen))
         return Plan(tuple(chosen), self.ladder.chunk_ms)
+
+    def _seated(self, works: Sequence[Work]) -> list[Work]:
+        """The first works that fit: an even load per lane, because the step lasts as long as its fullest lane."""
+        load = [0] * self.lanes
+        seated = []
+        for work in works:
+            lane = work.place.index % self.lanes
+            if load[lane] < self.max_batch:
+                load[lane] += 1
+                seated.append(work)
+        return seated
 
     def settle(self, works: Iterable[Work]) -> None:
         """These works have run."""

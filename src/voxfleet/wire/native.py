@@ -79,7 +79,10 @@ class SpeechStartedMessage(Struct, tag="speech_started"):
 
 
 class PartialMessage(Struct, tag="partial"):
-    """The present guess of the turn. Replaces the previous partial of this channel. `stable` words no longer change."""
+    """The present guess of the turn. Replaces the previous partial of this channel. `stable` words no longer change.
+
+    `end` is how much audio the guess has taken into account, not the end of its last word.
+    """
 
     channel: int
     turn: int
@@ -97,7 +100,10 @@ class WordMessage(Struct, omit_defaults=True):
 
 
 class FinalMessage(Struct, tag="final", omit_defaults=True):
-    """Never changes. Empty text means that speech was heard and nothing was recognised."""
+    """Never changes. Empty text means that speech was heard and nothing was recognised.
+
+    `end` covers the silence that closed the turn; `speech_end` is where speech was last detected.
+    """
 
     channel: int
     turn: int
@@ -105,6 +111,7 @@ class FinalMessage(Struct, tag="final", omit_defaults=True):
     end: float
     text: str
     words: list[WordMessage] | None = None
+    speech_end: float | None = None
 
 
 class FlushedMessage(Struct, tag="flushed"):
@@ -217,7 +224,9 @@ def message_of(event: Event, *, words: bool = True) -> ServerMessage:
             listed = (
                 [WordMessage(w.text, _ms(w.start), _ms(w.end), w.confidence) for w in event.words] if words else None
             )
-            return FinalMessage(event.channel, event.turn, _ms(event.start), _ms(event.end), event.text, listed)
+            return FinalMessage(
+                event.channel, event.turn, _ms(event.start), _ms(event.end), event.text, listed, _ms(event.speech_end)
+            )
         case SpeechStarted():
             return SpeechStartedMessage(event.channel, event.turn, _ms(event.at))
         case Flushed():

@@ -128,7 +128,7 @@ class Device:
             self._loaded.put(error)
             return
         info = self._engine.info
-        self._scheduler = Scheduler(info.places, Ladder(info.chunk_ms))
+        self._scheduler = Scheduler(info.lane_batch or info.places, Ladder(info.chunk_ms), info.lanes)
         self._keys = np.zeros(info.places, np.uint64)
         self._options: dict[Place, TrackOptions] = {}
         self._pending = np.zeros(info.places, np.int64)
