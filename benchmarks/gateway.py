@@ -30,7 +30,7 @@ import uvloop
 
 from benchmarks.raw_caller import FRAME_SECONDS, Heard, RawCaller, frame_of
 from voxfleet.cli.supervisor import Child, Fleet
-from voxfleet.settings import Settings, from_dict
+from voxfleet.settings import from_dict
 
 FAKE = "python:tests.fakes.fake_engine:FakeEngine"
 SPEECH_SHARE = 0.45
@@ -70,8 +70,8 @@ def call_frames(rate: int, seconds: float = 60.0) -> list[bytes]:
     return [frame_of(pcm[start : start + step].tobytes()) for start in range(0, pcm.size - step + 1, step)]
 
 
-async def rung(streams: int, seconds: float, detection: str, rate: int, profile: Path) -> dict[str, Any]:
-    """One server, so many streams, for so long."""
+async def rung(streams: int, seconds: float, detection: str, rate: int, profile: Path | None = None) -> dict[str, Any]:
+    """One server, so many streams, for so long; with `profile` under the sampler, which costs something itself."""
     settings = from_dict(
         {
             "gateway": {"port": 0, "drain_seconds": 0.0},
@@ -82,8 +82,10 @@ async def rung(streams: int, seconds: float, detection: str, rate: int, profile:
         }
     )
     with tempfile.TemporaryDirectory(prefix="voxfleet-bench-") as directory:
-        os.environ["VOXFLEET_BENCH_PROFILE"] = str(profile)
-        fleet = _fleet(settings, Path(directory))
+        fleet = Fleet(settings, Path(directory))
+        if profile is not None:
+            os.environ["VOXFLEET_BENCH_PROFILE"] = str(profile)
+            fleet.gateway = Child("gateway", "benchmarks.profiled_gateway", fleet.gateway.resolved, settings.supervisor)
         running = [asyncio.create_task(child.run()) for child in (*fleet.workers, fleet.gateway)]
         try:
             await fleet.ready()
@@ -93,12 +95,6 @@ async def rung(streams: int, seconds: float, detection: str, rate: int, profile:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-
-
-def _fleet(settings: Settings, directory: Path) -> Fleet:
-    fleet = Fleet(settings, directory)
-    fleet.gateway = Child("gateway", "benchmarks.profiled_gateway", fleet.gateway.resolved, settings.supervisor)
-    return fleet
 
 
 async def _measure(fleet: Fleet, streams: int, seconds: float, rate: int) -> dict[str, Any]:
@@ -238,20 +234,19 @@ def main() -> int:
     asked = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {1})
-    rungs, profiles = [], {}
+    rungs: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, tempfile.TemporaryDirectory() as directory:
         for streams in map(int, asked.rungs.split(",")):
-            profile = Path(directory) / f"{streams}.json"
-            outcome = runner.run(rung(streams, asked.seconds, asked.detection, asked.rate, profile))
+            outcome = runner.run(rung(streams, asked.seconds, asked.detection, asked.rate))
             rungs.append(outcome)
-            profiles[streams] = json.loads(profile.read_text()) if profile.exists() else {}
             print(json.dumps(outcome), file=sys.stderr, flush=True)
             if outcome["errors"] or outcome["lost_connections"]:
                 break
-    held = [r["streams"] for r in rungs if r["within_budget"] and r["valid"]]
-    best = max(held, default=0)
-    stages = profiles.get(best or rungs[0]["streams"], {})
-    per_frame = next((r["us_per_frame"] for r in rungs if r["streams"] == best), None)
+        best = max((r["streams"] for r in rungs if r["within_budget"] and r["valid"]), default=0)
+        profile = Path(directory) / "profile.json"
+        runner.run(rung(best or rungs[0]["streams"], asked.seconds, asked.detection, asked.rate, profile))
+        stages = json.loads(profile.read_text())
+    per_frame = next((r["us_per_frame"] for r in rungs if r["streams"] == best), rungs[0]["us_per_frame"])
     report = {
         "benchmark": "gateway",
         "machine": {
@@ -263,10 +258,8 @@ def main() -> int:
         "detection": asked.detection,
         "sample_rate": asked.rate,
         "streams_per_core_at_p99_100_ms": best,
-        "us_per_frame_by_stage": {k: round(v * per_frame, 1) for k, v in stages.get("stages", {}).items()}
-        if per_frame
-        else None,
-        "hottest_functions": stages.get("functions"),
+        "us_per_frame_by_stage": {k: round(v * per_frame, 1) for k, v in stages["stages"].items()},
+        "hottest_functions": stages["functions"],
         "rungs": rungs,
     }
     print(json.dumps(report, indent=2))

@@ -84,6 +84,18 @@ async def test_words_come_back_on_the_right_track(tmp_path: Path, worker: Worker
         await _empty(engine)
 
 
+async def test_many_opens_at_once_do_not_hold_up_the_audio(tmp_path: Path, worker: WorkerMaker) -> None:
+    engine = FakeEngine(places=400)
+    async with worker("w", engine), pool_of(tmp_path, "w") as pool:
+        await ready(pool)
+        ears = [Ear() for _ in range(400)]
+        tracks = [await pool.open(None, TrackOptions(), ear) for ear in ears]
+        began = asyncio.get_running_loop().time()
+        tracks[0].hear(SECOND, end_of_turn=True)
+        await ears[0].until(lambda e: e.finals)
+        assert asyncio.get_running_loop().time() - began < 2.0, "each open once delayed the next tick by 20 ms"
+
+
 async def test_a_full_worker_says_so_and_the_next_one_is_tried(tmp_path: Path, worker: WorkerMaker) -> None:
     async with (
         worker("a", FakeEngine(places=1)),

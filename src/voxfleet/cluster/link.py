@@ -7,6 +7,7 @@ A broken link loses every track on it, by name, and is tried again until the poo
 import asyncio
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import grpc
@@ -144,26 +145,27 @@ class Link:
         async with grpc.aio.insecure_channel(self.address, options=channel_options(self._settings)) as channel:
             call = link_pb2_grpc.LinkStub(channel).Join()  # type: ignore[no-untyped-call]  # generated
             await call.write(pb.Tick())  # a call exists for the worker with its first message
-            writer = asyncio.create_task(self._write(call))
+            ends = {asyncio.create_task(self._write(call)), asyncio.create_task(self._read(call))}
             try:
-                while (answer := await call.read()) is not grpc.aio.EOF:
-                    self._spread(answer)
+                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
             finally:
-                writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)
+                for task in ends:
+                    task.cancel()
+                await asyncio.gather(*ends, return_exceptions=True)
                 call.cancel()
+
+    async def _read(self, call: "grpc.aio.StreamStreamCall[pb.Tick, pb.Answer]") -> None:
+        while (answer := await call.read()) is not grpc.aio.EOF:
+            self._spread(answer)
 
     async def _write(self, call: "grpc.aio.StreamStreamCall[pb.Tick, pb.Answer]") -> None:
         tick_seconds = self._settings.tick_ms / 1000
-        loop = asyncio.get_running_loop()
-        due = loop.time()
         while True:
-            due = max(due + tick_seconds, loop.time())
-            try:
-                async with asyncio.timeout_at(due):
+            with suppress(TimeoutError):  # opens and closes do not wait for the tick; they must not delay it either
+                async with asyncio.timeout(tick_seconds):
                     await self._urgent.wait()
-            except TimeoutError:
-                pass
             tick = self._tick()
             if tick is not None:
                 await call.write(tick)
