@@ -22,7 +22,7 @@ check: $(DEV)  ## format, lint, types, and who may import whom
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports
 
 bench: bench-gateway bench-vad  ## all benchmarks: JSON and ratios on standard output
 

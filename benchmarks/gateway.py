@@ -2,10 +2,11 @@
 
     python -m benchmarks.gateway [--rungs 250,500,…] [--seconds 20] [--detection level|silero] [--rate 16000]
 
-The gateway's event loop is pinned to core 0; the worker, the callers and, with --detection silero, the detection thread
-run on core 1. Each rung runs a fresh server. Added latency of a partial or final: its arrival minus the moment the frame
-with the last audio it covers was due; so it holds everything from socket to engine and back, and the ticks on the way.
-A rung whose callers themselves fell behind (their loop late by more than 20 ms at p99) is marked invalid.
+The gateway is pinned to core 0, the worker and the callers to core 1; with --detection silero the detection thread is on
+core 1 too, which is then the one that is full first. Each rung runs a fresh server.
+Added latency of a partial or final: its arrival minus the moment the frame with the last audio it covers was due; so it
+holds everything from socket to engine and back, and the ticks on the way. A rung whose callers themselves fell behind
+(their loop late by more than 20 ms at p99) is marked invalid.
 Prints JSON; CPU figures are the operating system's.
 """
 
@@ -70,19 +71,25 @@ def call_frames(rate: int, seconds: float = 60.0) -> list[bytes]:
     return [frame_of(pcm[start : start + step].tobytes()) for start in range(0, pcm.size - step + 1, step)]
 
 
-async def rung(streams: int, seconds: float, detection: str, rate: int, profile: Path | None = None) -> dict[str, Any]:
-    """One server, so many streams, for so long; with `profile` under the sampler, which costs something itself."""
+async def rung(
+    streams: int, seconds: float, detection: str, rate: int, profile: Path | None = None, floor: bool = False
+) -> dict[str, Any]:
+    """One server, so many streams, for so long; with `profile` under the sampler, which costs something itself; with
+    `floor` a server of the same kind with nothing behind its sockets."""
     settings = from_dict(
         {
             "gateway": {"port": 0, "drain_seconds": 0.0},
             "turn": {"partial_interval_ms": 0},
-            "vad": {"model": detection, "core": 1},
+            "vad": {"model": detection, "core": 1 if detection == "silero" else -1},
             "workers": [{"model": FAKE, "name": "fake", "places": streams}],
             "telemetry": {"log_level": "error"},
         }
     )
+    os.sched_setaffinity(0, {0})  # what is started now stays on core 0; the detection thread moves itself if told so
     with tempfile.TemporaryDirectory(prefix="voxfleet-bench-") as directory:
         fleet = Fleet(settings, Path(directory))
+        if floor:
+            fleet.gateway = Child("gateway", "benchmarks.echo_gateway", fleet.gateway.resolved, settings.supervisor)
         if profile is not None:
             os.environ["VOXFLEET_BENCH_PROFILE"] = str(profile)
             fleet.gateway = Child("gateway", "benchmarks.profiled_gateway", fleet.gateway.resolved, settings.supervisor)
@@ -101,8 +108,8 @@ async def _measure(fleet: Fleet, streams: int, seconds: float, rate: int) -> dic
     gateway, worker = fleet.gateway.pid, fleet.workers[0].pid
     assert gateway is not None
     assert worker is not None
-    _pin(gateway, 0, spare={1})
     _pin(worker, 1)
+    os.sched_setaffinity(0, {1})
     resting = _rss_kb(gateway)
     found = Rung()
     callers = await _connected(fleet.url, streams, rate, found)
@@ -190,11 +197,10 @@ async def _send(callers: list[RawCaller], frames: list[bytes], found: Rung) -> N
         tick += 1
 
 
-def _pin(pid: int, core: int, spare: set[int] | None = None) -> None:
-    """Every thread of a process to one core, except those that were put on `spare` on purpose."""
+def _pin(pid: int, core: int) -> None:
+    """Every thread of a process to one core."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        if spare is None or os.sched_getaffinity(int(task.name)) != spare:
-            os.sched_setaffinity(int(task.name), {core})
+        os.sched_setaffinity(int(task.name), {core})
 
 
 def _cpu(pid: int) -> float:
@@ -233,7 +239,6 @@ def main() -> int:
     parser.add_argument("--rate", type=int, choices=[8_000, 16_000], default=16_000)
     asked = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    os.sched_setaffinity(0, {1})
     rungs: list[dict[str, Any]] = []
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, tempfile.TemporaryDirectory() as directory:
         for streams in map(int, asked.rungs.split(",")):
@@ -243,6 +248,7 @@ def main() -> int:
             if outcome["errors"] or outcome["lost_connections"]:
                 break
         best = max((r["streams"] for r in rungs if r["within_budget"] and r["valid"]), default=0)
+        floor = runner.run(rung(best or rungs[0]["streams"], asked.seconds, asked.detection, asked.rate, floor=True))
         profile = Path(directory) / "profile.json"
         runner.run(rung(best or rungs[0]["streams"], asked.seconds, asked.detection, asked.rate, profile))
         stages = json.loads(profile.read_text())
@@ -258,6 +264,8 @@ def main() -> int:
         "detection": asked.detection,
         "sample_rate": asked.rate,
         "streams_per_core_at_p99_100_ms": best,
+        "us_per_frame_of_a_bare_echo": floor["us_per_frame"],
+        "times_the_cost_of_a_bare_echo": round(per_frame / floor["us_per_frame"], 2),
         "us_per_frame_by_stage": {k: round(v * per_frame, 1) for k, v in stages["stages"].items()},
         "hottest_functions": stages["functions"],
         "rungs": rungs,

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import jsonschema
@@ -35,7 +36,7 @@ async def raw(server: Server, query: str = "") -> AsyncIterator[ClientConnection
         yield socket
 
 
-async def ending(socket: ClientConnection) -> tuple[list[dict], int]:
+async def ending(socket: ClientConnection) -> tuple[list[dict[str, Any]], int]:
     """All messages until the server closes, and its close code."""
     messages = []
     try:
@@ -46,14 +47,14 @@ async def ending(socket: ClientConnection) -> tuple[list[dict], int]:
         return messages, closed.rcvd.code if closed.rcvd else -1
 
 
-async def refused(server: Server, query: str) -> tuple[dict, int]:
+async def refused(server: Server, query: str) -> tuple[dict[str, Any], int]:
     async with raw(server, query) as socket:
         messages, code = await ending(socket)
         assert [m["type"] for m in messages] == ["error"]
         return messages[0], code
 
 
-async def heard(server: Server, data: bytes, options: StreamOptions = StreamOptions(), step: int = 3200) -> list:  # noqa: B008
+async def heard(server: Server, data: bytes, options: StreamOptions = StreamOptions(), step: int = 3200) -> list[Any]:  # noqa: B008
     async with connect(server.url, options) as stream:
         for start in range(0, len(data), step):
             await stream.send(data[start : start + step])
@@ -61,7 +62,7 @@ async def heard(server: Server, data: bytes, options: StreamOptions = StreamOpti
         return [message async for message in stream]
 
 
-def texts(messages: list, kind: type = native.FinalMessage) -> list[str]:
+def texts(messages: list[Any], kind: type[Any] = native.FinalMessage) -> list[str]:
     return [m.text for m in messages if isinstance(m, kind)]
 
 
@@ -107,9 +108,9 @@ async def test_every_message_is_in_the_published_schema(server: Server) -> None:
     async with raw(server, "?channels=2") as socket:
         stereo = np.repeat(np.frombuffer(speech(), np.int16), 2).tobytes()
         await socket.send(stereo[:150_000])
-        for message in ('{"type":"ping","id":"x"}', '{"type":"flush"}', '{"type":"configure","endpointing_ms":300}'):
-            validator.validate(json.loads(message))
-            await socket.send(message)
+        for sent in ('{"type":"ping","id":"x"}', '{"type":"flush"}', '{"type":"configure","endpointing_ms":300}'):
+            validator.validate(json.loads(sent))
+            await socket.send(sent)
         await socket.send('{"type":"finish"}')
         messages, code = await ending(socket)
     assert code == 1000
@@ -165,7 +166,7 @@ def _g711(samples, law: str) -> bytes:
 
     buffer = BytesIO()
     with av.open(buffer, "w", format=law) as container:
-        stream = container.add_stream("pcm_" + law, rate=8_000, layout="mono")
+        stream = cast("Any", container.add_stream("pcm_" + law, rate=8_000, layout="mono"))
         frame = av.AudioFrame.from_ndarray(samples[::2].reshape(1, -1).copy(), format="s16", layout="mono")
         frame.sample_rate = 8_000
         container.mux(stream.encode(frame))
@@ -180,7 +181,7 @@ def _flac(samples) -> bytes:
 
     buffer = BytesIO()
     with av.open(buffer, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        stream = cast("Any", container.add_stream("flac", rate=16_000, layout="mono"))
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1).copy(), format="s16", layout="mono")
         frame.sample_rate = 16_000
         container.mux(stream.encode(frame))
@@ -231,7 +232,7 @@ async def test_one_stream_too_many_is_refused_and_disturbs_nobody(server: Server
     async with asyncio.TaskGroup() as group:
         started = asyncio.Barrier(PLACES + 1)
 
-        async def caller() -> list:
+        async def caller() -> list[Any]:
             async with connect(server.url) as stream:
                 await started.wait()
                 await asyncio.sleep(0.5)
@@ -404,7 +405,7 @@ async def test_a_caller_that_never_reads_is_cut_and_disturbs_nobody(server: Serv
     assert "slow_reader" in server.text("/metrics")
 
 
-async def _slowly(server: Server) -> list:
+async def _slowly(server: Server) -> list[Any]:
     async with connect(server.url) as stream:
         await _in_real_time(stream, speech())
         return [message async for message in stream]

@@ -1,5 +1,7 @@
 """Every work added is run, replaced or cancelled, exactly once, whatever the order of things."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,7 +84,7 @@ def test_a_running_place_waits_for_settle() -> None:
     ),
     st.integers(1, 4),
 )
-def test_works_add_up(facts: list, max_batch: int) -> None:
+def test_works_add_up(facts: list[Any], max_batch: int) -> None:
     scheduler = Scheduler(max_batch, Ladder((100, 200)))
     running: list[Work] = []
     run: list[Place] = []
@@ -150,7 +152,7 @@ def test_a_ladder_must_rise() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=80))
-def test_places_are_never_lost_or_given_twice(facts: list) -> None:
+def test_places_are_never_lost_or_given_twice(facts: list[Any]) -> None:
     places = Places(4)
     held: list[Place] = []
     seen: set[Place] = set()

@@ -1,11 +1,13 @@
 """The session's rules one by one."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from voxfleet.errors import EngineLost
 from voxfleet.settings import TurnSettings
-from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Final, Flushed, Hypothesis, Partial, Settled, SpeechStarted, Word
+from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Final, Flushed, Hypothesis, Partial, SpeechStarted, Word
 from voxfleet.streams.effects import Emit, Fail, Feed, Finished
 from voxfleet.streams.endpoint import Endpointer, TurnRules
 from voxfleet.streams.session import Session
@@ -14,11 +16,11 @@ from voxfleet.streams.timeline import Arrivals, Timeline
 RULES = TurnRules.of(TurnSettings())
 
 
-def speak(session: Session, frames: int, probability: float, now: float = 0.0) -> list:
+def speak(session: Session, frames: int, probability: float, now: float = 0.0) -> list[Any]:
     return session.hear(np.zeros(frames * SPEECH_FRAME, np.float32), [probability] * frames, now)
 
 
-def events(effects: list, kind: type) -> list:
+def events(effects: list[Any], kind: type) -> list[Any]:
     return [effect.event for effect in effects if isinstance(effect, Emit) and isinstance(effect.event, kind)]
 
 
@@ -81,7 +83,7 @@ def test_a_flush_without_speech_is_answered_at_once_and_with_speech_after_the_fi
     effects = session.flush(2)
     assert [type(effect) for effect in effects] == [Feed]
     effects = session.learn(said(0, "x", final=True), 1.0)
-    assert [type(e.event) for e in effects if isinstance(e, Emit)] == [Final, Flushed, Settled]
+    assert [type(e.event) for e in effects if isinstance(e, Emit)] == [Final, Flushed]
 
 
 def test_a_turn_the_engine_skipped_gets_an_explicit_empty_final() -> None:

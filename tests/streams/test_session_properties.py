@@ -2,6 +2,7 @@
 
 import itertools
 from collections import deque
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -57,7 +58,7 @@ class Run:
     def __init__(self) -> None:
         self.session = Session(3, RULES)
         self.engine = Engine()
-        self.events: list = []
+        self.events: list[Any] = []
         self.now = 0.0
         self.position = 0
         self.finished = False
@@ -105,7 +106,7 @@ fact = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(facts=st.lists(fact, max_size=40), last_words=st.integers(0, 5))
-def test_finals_are_ordered_disjoint_complete_and_never_taken_back(facts: list, last_words: int) -> None:
+def test_finals_are_ordered_disjoint_complete_and_never_taken_back(facts: list[Any], last_words: int) -> None:
     run = Run()
     flushes = 0
     for kind, value in facts:
@@ -156,7 +157,7 @@ def _fed_once(run: Run, finals: list[Final]) -> None:
     assert np.array_equal(fed, said)
 
 
-def _nothing_after_its_final(events: list) -> None:
+def _nothing_after_its_final(events: list[Any]) -> None:
     final_turns: set[int] = set()
     started: set[int] = set()
     for event in events:
@@ -185,7 +186,7 @@ def _progress_never_goes_back(run: Run) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(frames=st.lists(st.tuples(probability, st.integers(1, 30)), min_size=1, max_size=20), block=st.integers(1, 12))
-def test_every_detected_speech_sample_lies_in_exactly_one_final(frames: list, block: int) -> None:
+def test_every_detected_speech_sample_lies_in_exactly_one_final(frames: list[Any], block: int) -> None:
     probabilities = [p for p, count in frames for _ in range(count)]
     whole, blocks = Run(), Run()
     whole.hear(probabilities)

@@ -21,7 +21,7 @@ FRAME = 0.1
 FAST_FRAME = 0.25
 """Seconds of audio in each message of a recording that is sent as fast as it goes: fewer, larger messages."""
 SILENT_SERVER = 120.0
-"""Seconds without a word from the server after which the call is given up; a server that works acks every 2 s of audio."""
+"""Seconds without a word from the server after which the call is given up; a server that works acks every 4 s of audio."""
 
 
 @dataclass(slots=True)

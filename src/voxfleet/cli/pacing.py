@@ -3,7 +3,7 @@
 Pure: told what was sent and what the server said, asked how much may be sent now. A call is as far as its slowest channel.
 
 The rule: at most `SHARE` of the server's `max_ahead` between what was sent and what the server is known to have heard
-(`ack.heard`, and the ends of partials and finals). A server says how far it is only every two seconds of audio, so a
+(`ack.heard`, and the ends of partials and finals). A server says how far it is only every four seconds of audio, so a
 small `max_ahead` could leave both sides waiting; after `PATIENCE` without progress audio therefore goes on at the speed of
 a live caller, whom no server refuses, up to `LAST_SHARE` of the limit.
 """

@@ -10,13 +10,14 @@ from contextlib import suppress
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from voxfleet.errors import BadMessage, Draining, MessageTooBig, VoxfleetError
+from voxfleet.errors import Draining, MessageTooBig, VoxfleetError
 from voxfleet.gateway.live import LiveCalls
+from voxfleet.gateway.server import StreamProtocol
 from voxfleet.serving.conversation import Conversation, House
 from voxfleet.serving.lateness import p95
+from voxfleet.serving.outbox import Pong
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
-from voxfleet.wire.commands import Command, Ping
 
 log = structlog.get_logger()
 
@@ -57,14 +58,15 @@ class Streams:
                 conversation.close()
 
     async def _converse(self, socket: WebSocket, conversation: Conversation) -> None:
-        reader = asyncio.create_task(self._read(socket, conversation))
+        wire = Wire(socket, conversation, self._house.settings.gateway.max_frame_bytes)
+        reader = asyncio.create_task(wire.read())
         writer = asyncio.create_task(self._write(socket, conversation))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if conversation.failure is not None and not writer.done():
                 await asyncio.wait({writer}, timeout=FAREWELL_SECONDS)
             if not writer.done():
-                self._cut(socket, conversation)
+                self._cut(wire, conversation)
         finally:
             reader.cancel()
             writer.cancel()
@@ -73,28 +75,15 @@ class Streams:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 raise outcome
 
-    async def _read(self, socket: WebSocket, conversation: Conversation) -> None:
-        """Frames to commands, until the caller leaves or the call fails."""
-        limit = self._house.settings.gateway.max_frame_bytes
-        try:
-            while conversation.failure is None:
-                command = await _next_command(socket, limit)
-                if command is None:
-                    return
-                if isinstance(command, Ping):
-                    await self._send(socket, native.PongMessage(command.id))
-                conversation.command(command)
-                if conversation.crowded:
-                    await conversation.pace()
-        except VoxfleetError as error:
-            conversation.failed(error)
-
     async def _write(self, socket: WebSocket, conversation: Conversation) -> None:
         """Events to messages, until the call is done or has failed."""
         with_words = conversation.options.words
         while True:
             events = await conversation.outbox.take()
             for event in events:
+                if isinstance(event, Pong):
+                    await self._send(socket, native.PongMessage(event.id))
+                    continue
                 await socket.send_text(native.encode(native.message_of(event, words=with_words)))
                 conversation.sent(event)
             if conversation.failure is not None:
@@ -113,14 +102,12 @@ class Streams:
             await self._send(socket, native.error_message(error))
             await socket.close(error.close_code, error.code)
 
-    def _cut(self, socket: WebSocket, conversation: Conversation) -> None:
+    def _cut(self, wire: "Wire", conversation: Conversation) -> None:
         """The caller left, or does not even read its error: let go of the connection at once."""
         if conversation.failure is not None:
             self._house.metrics.errors.labels(conversation.failure.code).inc()
             self._live.note(conversation.failure)
-        abort = socket.scope["extensions"].get("voxfleet.abort")
-        if abort is not None:
-            abort()
+        wire.protocol.abort()
 
     async def _send(self, socket: WebSocket, message: native.ServerMessage) -> None:
         await socket.send_text(native.encode(message))
@@ -145,19 +132,50 @@ class Streams:
         )
 
 
-async def _next_command(socket: WebSocket, limit: int) -> Command | None:
-    """What the caller says next; None when it has left. Raises CallerError for what is not the protocol."""
-    message = await socket.receive()
-    if message["type"] == "websocket.disconnect":
-        return None
-    frame: bytes | str | None = message.get("bytes")
-    if frame is None:
-        frame = message.get("text")
-    if frame is None:
-        raise BadMessage("a frame without payload")
-    if len(frame) > limit:
-        raise MessageTooBig(limit)
-    return native.decode(frame)
+class Wire:
+    """The receiving side of one socket: every frame becomes a command at once, in the order of arrival."""
+
+    def __init__(self, socket: WebSocket, conversation: Conversation, limit: int) -> None:
+        self.protocol: StreamProtocol = socket.scope["extensions"]["voxfleet.socket"]
+        self._socket = socket
+        self._conversation = conversation
+        self._limit = limit
+        self._crowded = asyncio.Event()
+
+    async def read(self) -> None:
+        """Until the caller leaves or the call fails; a caller that is too fast is made to wait here."""
+        self.protocol.listen(self._hear)
+        leaving = asyncio.create_task(self._left())
+        try:
+            while not leaving.done() and self._conversation.failure is None:
+                crowded = asyncio.create_task(self._crowded.wait())
+                await asyncio.wait({leaving, crowded}, return_when=asyncio.FIRST_COMPLETED)
+                crowded.cancel()
+                if self._crowded.is_set():
+                    await self._conversation.pace()
+                    self._crowded.clear()
+                    self.protocol.resume()
+        finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+
+    async def _left(self) -> None:
+        while (await self._socket.receive())["type"] != "websocket.disconnect":
+            pass
+
+    def _hear(self, frame: bytes | str) -> None:
+        conversation = self._conversation
+        if conversation.failure is not None:
+            return
+        try:
+            if len(frame) > self._limit:
+                raise MessageTooBig(self._limit)
+            conversation.command(native.decode(frame))
+        except VoxfleetError as error:
+            conversation.failed(error)
+        if conversation.crowded and not self._crowded.is_set():
+            self.protocol.pause()
+            self._crowded.set()
 
 
 def _done(conversation: Conversation) -> native.DoneMessage:

@@ -20,7 +20,7 @@ from voxfleet.engines.port import EngineInfo, TrackOptions
 from voxfleet.errors import BadAudio, EngineBehind, UnexpectedFrame, VoxfleetError
 from voxfleet.serving.channel import TELEPHONE_RATE, Channel
 from voxfleet.serving.lateness import Lateness
-from voxfleet.serving.outbox import Outbox
+from voxfleet.serving.outbox import Outbox, Pong
 from voxfleet.settings import Settings
 from voxfleet.speech import SAMPLE_RATE, Event, Final, Flushed, Partial, Seconds
 from voxfleet.streams.endpoint import TurnRules
@@ -156,7 +156,7 @@ class Conversation:
                 if command.interim is not None:
                     self._interim = command.interim
             case Ping():
-                pass  # answered by the dialect; that something arrived is all it means here
+                self._put(Pong(command.id))
 
     async def pace(self) -> None:
         """Wait while a caller that is faster than real time is too far ahead of recognition.
@@ -296,7 +296,7 @@ class Conversation:
             self._house.metrics.turns.inc()
             self._put(final)
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event | Pong) -> None:
         try:
             self.outbox.put(event)
         except VoxfleetError as error:

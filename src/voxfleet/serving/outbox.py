@@ -6,9 +6,17 @@ that may not be dropped raise TooSlow in `put`.
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 from voxfleet.errors import TooSlow
 from voxfleet.speech import Event, Final, Partial, Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to a ping; queues like everything else that may not be dropped."""
+
+    id: str | None
 
 
 class Outbox:
@@ -18,13 +26,13 @@ class Outbox:
         self.replaced = 0
         """Partials that were never sent because a newer one took their place."""
         self._bound = bound
-        self._queue: deque[Event] = deque()
+        self._queue: deque[Event | Pong] = deque()
         self._partials: dict[int, Partial] = {}
         self._settled: dict[int, Settled] = {}
         self._wake = asyncio.Event()
         self._ended = False
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | Pong) -> None:
         """Queue an event. Raises TooSlow when too much waits already."""
         if isinstance(event, Partial):
             self.replaced += event.channel in self._partials
@@ -48,13 +56,13 @@ class Outbox:
         """Let `take` return, even with nothing: there is other news for the taker."""
         self._wake.set()
 
-    async def take(self) -> list[Event]:
+    async def take(self) -> list[Event | Pong]:
         """Wait for something to send and return it all: queued events in order, then the newest partials, then
         progress. Returns [] after `end`, when everything was taken."""
         if not self._ended:
             await self._wake.wait()
         self._wake.clear()
-        events: list[Event] = [*self._queue, *self._partials.values(), *self._settled.values()]
+        events: list[Event | Pong] = [*self._queue, *self._partials.values(), *self._settled.values()]
         self._queue.clear()
         self._partials.clear()
         self._settled.clear()

@@ -30,8 +30,8 @@ from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished
 from voxfleet.streams.endpoint import Endpointer, TurnRules
 from voxfleet.streams.timeline import Timeline
 
-SETTLED_STEP = 2 * SAMPLE_RATE
-"""Progress between two Settled events that no final carries."""
+SETTLED_STEP = 4 * SAMPLE_RATE
+"""Progress between two Settled events: often enough for a sender that paces itself, rare beside partials."""
 
 
 @dataclass(slots=True)
@@ -274,12 +274,7 @@ class Session:
         self._timeline.forget(settled)
         heard = self._heard_position()
         done = self._finishing and not self._ended
-        if (
-            done
-            or settled - self._told_settled >= SETTLED_STEP
-            or heard - self._told_heard >= SETTLED_STEP
-            or any(isinstance(effect, Emit) and isinstance(effect.event, Final) for effect in effects)
-        ):
+        if done or settled - self._told_settled >= SETTLED_STEP or heard - self._told_heard >= SETTLED_STEP:
             self._told_settled, self._told_heard = settled, heard
             effects.append(Emit(Settled(self.channel, settled / SAMPLE_RATE, heard / SAMPLE_RATE)))
         if done:
