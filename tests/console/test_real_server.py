@@ -51,6 +51,7 @@ async def test_the_sample_call_is_two_voices_and_the_operator_sees_it(page: Page
     await page.open(f"{server.url}/")
     await page.evaluate("document.querySelector('[value=file]').click()")
     await page.choose_files("#file", SAMPLE_CALL)
+    await page.until("document.querySelector('#file-facts').textContent.includes('two channels')")
     await start(page)
     await page.until(f"{FINALS} >= 4", 60)
     await page.screenshot(ARTIFACTS / "real-call.png")

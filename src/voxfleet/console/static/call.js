@@ -74,6 +74,11 @@ export class Call {
     return undefined;
   }
 
+  /** The page goes away: let go of the microphone and the place at once. A browser may keep the page, and its socket. */
+  abandon() {
+    if (!this.over) this.#end("done");
+  }
+
   #take(message, at) {
     switch (message.type) {
       case "ready":

@@ -26,6 +26,7 @@ byId("choices").addEventListener("submit", (event) => {
   start();
 });
 byId("stop").addEventListener("click", () => call?.finish()); // once is enough, and more does no harm
+window.addEventListener("pagehide", () => call?.abandon());
 choices.onSilence = (milliseconds) => call?.configure(milliseconds);
 for (const button of document.querySelectorAll("[data-format]")) {
   button.addEventListener("click", () => download(button.dataset.format));
