@@ -69,7 +69,7 @@ class Server:
 
 
 @contextmanager
-def serving(directory: Path, **settings: Any) -> Iterator[Server]:
+def serving(directory: Path, exit_code: int = 0, **settings: Any) -> Iterator[Server]:
     """A server with these settings (sections of the TOML file as mappings); stopped, and its exit checked, at the end."""
     config = directory / "voxfleet.json.toml"
     config.write_text(_toml(settings))
@@ -99,7 +99,7 @@ def serving(directory: Path, **settings: Any) -> Iterator[Server]:
         finally:
             if process.stdout is not None:
                 process.stdout.close()
-    assert code == 0, (directory / "server.log").read_text()[-3000:]
+    assert code == exit_code, (directory / "server.log").read_text()[-3000:]
 
 
 def _toml(settings: dict[str, Any]) -> str:
