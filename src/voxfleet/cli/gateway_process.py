@@ -35,6 +35,7 @@ def main() -> int:
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - the supervisor reads it
     gateway = Gateway(settings, resolved["workers"], tracing.configured(settings.telemetry), routes())
     allow_many_sockets()
+    sys.setswitchinterval(0.001)  # the detection thread waits for the interpreter after every call of the model
     gc.set_threshold(50_000, 20, 50)  # thousands of calls make many objects and hardly any cycles
     gc.freeze()  # what was loaded so far lives as long as the process: no collection needs to look at it again
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
