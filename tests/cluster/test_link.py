@@ -114,6 +114,21 @@ async def test_a_full_worker_says_so_and_the_next_one_is_tried(tmp_path: Path, w
         assert again.worker == tracks[0].worker
 
 
+async def test_a_caller_that_leaves_while_it_waits_for_a_place_keeps_none(tmp_path: Path, worker: WorkerMaker) -> None:
+    engine = FakeEngine(places=8)
+    async with worker("w", engine), pool_of(tmp_path, "w") as pool:
+        await ready(pool)
+        for pause in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016):
+            opening = [asyncio.create_task(pool.open(None, TrackOptions(), Ear())) for _ in range(8)]
+            await asyncio.sleep(pause)
+            for task in opening:
+                task.cancel()
+            for outcome in await asyncio.gather(*opening, return_exceptions=True):
+                if not isinstance(outcome, BaseException):
+                    outcome.close()
+            await _empty(engine)
+
+
 async def test_what_a_worker_cannot_do_is_refused_by_name(tmp_path: Path, worker: WorkerMaker) -> None:
     pool = pool_of(tmp_path, "w")
     with pytest.raises(NotReady):

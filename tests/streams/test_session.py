@@ -11,7 +11,7 @@ from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Final, Flushed, Hypothesi
 from voxfleet.streams.effects import Emit, Fail, Feed, Finished
 from voxfleet.streams.endpoint import Endpointer, TurnRules
 from voxfleet.streams.session import Session
-from voxfleet.streams.timeline import Arrivals, Timeline
+from voxfleet.streams.timeline import MOST_ARRIVALS, Arrivals, Timeline
 
 RULES = TurnRules.of(TurnSettings())
 
@@ -176,6 +176,19 @@ def test_arrivals_know_when_each_sample_came() -> None:
     assert arrivals.when(99.0) is None
     arrivals.forget(10.0)
     assert arrivals.when(15.0) == pytest.approx(24.9)
+
+
+def test_arrivals_are_bounded_in_hours_of_silence() -> None:
+    arrivals = Arrivals()
+    for tick in range(3 * MOST_ARRIVALS):
+        arrivals.arrived(320, tick * 0.02)
+    assert len(arrivals._ends) <= MOST_ARRIVALS
+    arrivals.forget(0.0)
+    assert arrivals.when(arrivals.end - 30.0) == pytest.approx((3 * MOST_ARRIVALS - 1) * 0.02 - 30.0, abs=0.03)
+
+
+def test_an_empty_timeline_has_nothing_between() -> None:
+    assert Timeline().between(0, 0).size == 0
 
 
 def test_a_candidate_that_fades_starts_anew() -> None:

@@ -117,10 +117,17 @@ class Link:
             async with asyncio.timeout(self._settings.open_timeout):
                 return await answer
         except TimeoutError:
+            self._give_up(request, answer)
             raise EngineLost(self.name) from None
-        finally:
-            if answer.cancelled() or not answer.done():
-                self._opening.pop(request, None)  # a late Opened finds nobody and is given back at once
+        except asyncio.CancelledError:
+            self._give_up(request, answer)
+            raise
+
+    def _give_up(self, request: int, answer: "asyncio.Future[Track]") -> None:
+        """Nobody waits for this answer any more: a place that came just now is given back, as is one that comes later."""
+        self._opening.pop(request, None)
+        if answer.done() and not answer.cancelled() and answer.exception() is None:
+            answer.result().close()
 
     def forget(self, place: int) -> None:
         """The track on this place is closed: the worker gets it back with the next tick."""

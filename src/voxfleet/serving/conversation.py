@@ -33,6 +33,10 @@ FAST_BY = 1.0
 """Seconds ahead of the clock that make a caller a fast one: a file, not a microphone."""
 
 
+STALLED_SECONDS = 60.0
+"""How long a fast caller is kept waiting without any progress of recognition."""
+
+
 @dataclass(slots=True)
 class Totals:
     """What a call came to."""
@@ -170,7 +174,12 @@ class Conversation:
                 return
             self._room.clear()
             since = self._house.clock.now()
-            await self._room.wait()
+            try:
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await self._room.wait()
+            except TimeoutError:  # nothing was recognised for so long: a caller cannot wait for that for ever
+                self.failed(EngineBehind(self.backlog))
+                return
             self._paused += self._house.clock.now() - since
             self.last_word = self._house.clock.now()
 

@@ -46,6 +46,10 @@ class Timeline:
             self.kept_from += self._pieces.popleft().size
 
 
+MOST_ARRIVALS = 4_096
+"""Arrivals kept; half of them are more than the longest turn, even in frames of 20 ms."""
+
+
 class Arrivals:
     """When the audio of a stream arrived, on the gateway's clock, for latencies measured from its last sample."""
 
@@ -57,6 +61,8 @@ class Arrivals:
 
     def arrived(self, samples: int, now: float) -> None:
         """So many more samples (16 kHz) arrived at clock time `now`."""
+        if len(self._ends) >= MOST_ARRIVALS:  # a stream that is silent for hours
+            del self._ends[: MOST_ARRIVALS // 2], self._clock[: MOST_ARRIVALS // 2]
         self.end += samples / SAMPLE_RATE
         self._ends.append(self.end)
         self._clock.append(now)
