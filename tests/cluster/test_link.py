@@ -93,7 +93,7 @@ async def test_many_opens_at_once_do_not_hold_up_the_audio(tmp_path: Path, worke
         began = asyncio.get_running_loop().time()
         tracks[0].hear(SECOND, end_of_turn=True)
         await ears[0].until(lambda e: e.finals)
-        assert asyncio.get_running_loop().time() - began < 2.0, "each open once delayed the next tick by 20 ms"
+        assert asyncio.get_running_loop().time() - began < 4.0, "each open once delayed the next tick by 20 ms"
 
 
 async def test_a_full_worker_says_so_and_the_next_one_is_tried(tmp_path: Path, worker: WorkerMaker) -> None:
