@@ -208,11 +208,6 @@ def to_json(settings: Settings) -> str:
     return msgspec.json.encode(settings).decode()
 
 
-def from_json(text: str) -> Settings:
-    """The reverse of `to_json`."""
-    return from_dict(msgspec.json.decode(text))
-
-
 def _knobs_of(value: Any, prefix: str, environment: str) -> Iterator[Knob]:
     for item in fields(value):
         default = item.default if item.default is not MISSING else {}

@@ -39,7 +39,6 @@ class Child:
         self.resolved = resolved
         self.first_words: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         """The first line of JSON it prints: the gateway's port, or the reason why it can't start."""
-        self.restarts = 0
         self._module = module
         self._patience = patience
         self._process: asyncio.subprocess.Process | None = None
@@ -62,7 +61,6 @@ class Child:
             log.warning("process_died", name=self.name, exit_code=code, restart_in=wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, self._patience.restart_most)
-            self.restarts += 1
 
     async def _live(self) -> int:
         environment = {k: v for k, v in os.environ.items() if k not in settings_module.OTHER_VARIABLES}
@@ -196,8 +194,13 @@ def worker_names(settings: Settings) -> list[str]:
 
 def url_of(settings: GatewaySettings, port: int) -> str:
     """How a browser on this machine reaches the gateway."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{host}:{port}"
+    host = _near(settings.host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _near(host: str) -> str:
+    """The address on this machine of a gateway that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 async def _failure(worker: Child) -> None:
@@ -209,7 +212,7 @@ async def _failure(worker: Child) -> None:
 
 async def _answers(settings: GatewaySettings, port: int) -> None:
     """Return once GET /readyz is answered with 200."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = _near(settings.host)
     while True:
         try:
             reader, writer = await asyncio.open_connection(host, port)

@@ -95,8 +95,7 @@ class Streams:
                 return
 
     async def _refuse(self, socket: WebSocket, error: VoxfleetError) -> None:
-        self._house.metrics.errors.labels(error.code).inc()
-        self._live.note(error)
+        self._count(error)
         log.info("stream_refused", code=error.code)
         if socket.client_state is WebSocketState.CONNECTED:
             await self._send(socket, native.error_message(error))
@@ -105,9 +104,12 @@ class Streams:
     def _cut(self, wire: "Wire", conversation: Conversation) -> None:
         """The caller left, or does not even read its error: let go of the connection at once."""
         if conversation.failure is not None:
-            self._house.metrics.errors.labels(conversation.failure.code).inc()
-            self._live.note(conversation.failure)
+            self._count(conversation.failure)
         wire.protocol.abort()
+
+    def _count(self, error: VoxfleetError) -> None:
+        self._house.metrics.errors.labels(error.code).inc()
+        self._live.note(error)
 
     async def _send(self, socket: WebSocket, message: native.ServerMessage) -> None:
         await socket.send_text(native.encode(message))
@@ -182,7 +184,7 @@ def _done(conversation: Conversation) -> native.DoneMessage:
     totals = conversation.totals
     return native.DoneMessage(
         audio=round(totals.audio, 3),
-        turns=totals.turns,
+        turns=totals.finals,
         words=totals.words,
         partials=totals.partials - conversation.outbox.replaced,
         finals=totals.finals,

@@ -42,10 +42,10 @@ class Totals:
     """What a call came to."""
 
     audio: Seconds = 0.0
-    turns: int = 0
     words: int = 0
     partials: int = 0
     finals: int = 0
+    """One for every turn."""
 
 
 @dataclass(slots=True)
@@ -299,7 +299,6 @@ class Conversation:
         awaited = [at for channel in self._channels if (at := channel.session.awaited) is not None]
         while self._held and all(self._held[0][0] <= at for at in awaited):
             final = heapq.heappop(self._held)[2]
-            self.totals.turns += 1
             self.totals.finals += 1
             self.totals.words += len(final.words)
             self._house.metrics.turns.inc()

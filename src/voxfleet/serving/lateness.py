@@ -4,7 +4,7 @@ from collections import deque
 
 from voxfleet.serving.channel import Channel
 from voxfleet.speech import Final, Partial
-from voxfleet.telemetry.metrics import GatewayMetrics
+from voxfleet.telemetry.metrics import GatewayMetrics, at_share
 
 BUDGET = 2.0
 """Seconds; finals later than this are counted, exported and visible."""
@@ -73,4 +73,4 @@ class Lateness:
 def p95(values: "deque[float]") -> float | None:
     """The 95th percentile, or None of nothing."""
     ordered = sorted(values)
-    return round(ordered[round((len(ordered) - 1) * 0.95)], 3) if ordered else None
+    return round(at_share(ordered, 0.95), 3) if ordered else None

@@ -52,10 +52,6 @@ class Outbox:
         self._ended = True
         self._wake.set()
 
-    def wake(self) -> None:
-        """Let `take` return, even with nothing: there is other news for the taker."""
-        self._wake.set()
-
     async def take(self) -> list[Event | Pong]:
         """Wait for something to send and return it all: queued events in order, then the newest partials, then
         progress. Returns [] after `end`, when everything was taken."""

@@ -1,6 +1,7 @@
 """Every metric, declared once. Buckets stand around the two-second promise; names follow Prometheus' conventions."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -20,6 +21,11 @@ class Percentiles:
     count: int
 
 
+def at_share(ordered: Sequence[float], share: float) -> float:
+    """The value that lies at this share (0..1) of ascending values; there must be one."""
+    return ordered[round((len(ordered) - 1) * share)]
+
+
 class Recent:
     """Values of the last WINDOW_SECONDS, at most 4,096 of them, for percentiles a person looks at."""
 
@@ -35,8 +41,7 @@ class Recent:
         ordered = sorted(value for _, value in self._values)
         if not ordered:
             return Percentiles(None, None, 0)
-        last = len(ordered) - 1
-        return Percentiles(ordered[round(last * 0.5)], ordered[round(last * 0.95)], len(ordered))
+        return Percentiles(at_share(ordered, 0.5), at_share(ordered, 0.95), len(ordered))
 
 
 class Latency:
