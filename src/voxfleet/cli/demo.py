@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voxfleet.cli import exits
-from voxfleet.cli.call import FRAME, Outcome, live_call, server_at
 from voxfleet.cli.live_view import live_view
 from voxfleet.cli.sample_call import SampleCall, load_sample_call
+from voxfleet.cli.supervisor import server_at
 from voxfleet.cli.terminal import console, print_error, print_json
 from voxfleet.client import StreamOptions
+from voxfleet.client.call import FRAME, Outcome, live_call
 from voxfleet.evaluation.latency import LatencyMeter, Percentiles, percentiles
 from voxfleet.evaluation.wer import WordErrors, normaliser_name, score
 from voxfleet.serving.catalog import note_of

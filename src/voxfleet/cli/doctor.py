@@ -201,11 +201,12 @@ def _recognition() -> Check:
     """The first sentence of the sample call through a real server."""
     import asyncio
 
-    from voxfleet.cli.call import fast_call, server_at
+    from voxfleet.audio.recording import Recording
     from voxfleet.cli.demo import demo_settings
-    from voxfleet.cli.recording import Recording
     from voxfleet.cli.sample_call import load_sample_call
+    from voxfleet.cli.supervisor import server_at
     from voxfleet.client import StreamOptions
+    from voxfleet.client.call import fast_call
     from voxfleet.evaluation.wer import score
 
     call = load_sample_call()

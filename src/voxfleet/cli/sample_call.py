@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 
-from voxfleet.cli.recording import Recording, read_recording
+from voxfleet.audio.recording import Recording, read_recording
 from voxfleet.speech import Seconds
 
 

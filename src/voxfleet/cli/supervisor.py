@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -176,6 +176,21 @@ async def private_server(settings: Settings) -> AsyncIterator[str]:
     telemetry = replace(settings.telemetry, log_level="error")
     async with fleet(replace(settings, gateway=gateway, telemetry=telemetry)) as processes:
         yield processes.url
+
+
+@asynccontextmanager
+async def server_at(url: str | None, settings: Settings, note: Callable[[str], None]) -> AsyncIterator[str]:
+    """The server at `url`, or where there is none a private one that lives as long as the context.
+
+    `note` is told what takes time. Raises SettingsError or EngineError where the private server does not come up.
+    """
+    if url:
+        yield url
+        return
+    note("starting a private server")
+    async with private_server(settings) as address:
+        note("")
+        yield address
 
 
 def worker_names(settings: Settings) -> list[str]:

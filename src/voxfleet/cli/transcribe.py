@@ -11,13 +11,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from voxfleet.audio.recording import Recording, channels_of, read_recording
 from voxfleet.cli import exits
-from voxfleet.cli.call import Outcome, fast_call, live_call, server_at
 from voxfleet.cli.live_view import live_view
 from voxfleet.cli.progress import FileProgress, file_progress
-from voxfleet.cli.recording import Recording, channels_of, read_recording
+from voxfleet.cli.supervisor import server_at
 from voxfleet.cli.terminal import clock_time, console, print_error, print_json
 from voxfleet.client import RemoteError, StreamOptions
+from voxfleet.client.call import Outcome, fast_call, live_call
 from voxfleet.errors import CapacityError, VoxfleetError, by_code
 from voxfleet.settings import Settings
 from voxfleet.wire.transcript import Format, document, lines_of, render

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.cli.scripted_server import Caller, scripted_server
+from voxfleet.audio.recording import Recording, read_recording
 from voxfleet.cli import exits
-from voxfleet.cli.call import fast_call, live_call
-from voxfleet.cli.recording import Recording, read_recording
 from voxfleet.client import ConnectionFailed, RemoteError, StreamOptions
+from voxfleet.client.call import fast_call, live_call
 from voxfleet.errors import BadAudio
 from voxfleet.wire.native import AckMessage, DoneMessage, ErrorMessage, FinalMessage, ServerMessage, WordMessage
 

@@ -1,20 +1,16 @@
 """One recording sent as one call: at the pace of a live caller, or as fast as the server recognises it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
 
-from voxfleet.cli.pacing import Pacing
-from voxfleet.cli.recording import Recording
-from voxfleet.client import ConnectionFailed, Stream, StreamOptions, connect
+from voxfleet.audio.recording import Recording
+from voxfleet.client.connect import ConnectionFailed, Stream, connect
+from voxfleet.client.pacing import Pacing
 from voxfleet.speech import Seconds
 from voxfleet.wire.native import DoneMessage, FinalMessage, ReadyMessage, ServerMessage
-
-if TYPE_CHECKING:
-    from voxfleet.settings import Settings
+from voxfleet.wire.options import StreamOptions
 
 FRAME = 0.1
 """Seconds of audio in each message: what a telephone gateway or a browser sends at most."""
@@ -128,20 +124,3 @@ async def _either(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
-
-
-@asynccontextmanager
-async def server_at(url: str | None, settings: "Settings", note: Callable[[str], None]) -> AsyncIterator[str]:
-    """The server at `url`, or where there is none a private one that lives as long as the context.
-
-    `note` is told what takes time. Raises SettingsError or EngineError where the private server does not come up.
-    """
-    if url:
-        yield url
-        return
-    from voxfleet.cli.supervisor import private_server
-
-    note("starting a private server")
-    async with private_server(settings) as address:
-        note("")
-        yield address

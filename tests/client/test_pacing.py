@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxfleet.cli.pacing import ACK_STEP, LAST_SHARE, PATIENCE, SHARE, Pacing
+from voxfleet.client.pacing import ACK_STEP, LAST_SHARE, PATIENCE, SHARE, Pacing
 from voxfleet.wire.native import AckMessage, FinalMessage, FlushedMessage, PartialMessage
 
 FRAME = 0.25
