@@ -4,6 +4,8 @@ What it says in a turn depends only on how much audio the turn has: word k lies 
 said once the audio covers all of it. So replayed audio gives the same words, and every lost or doubled sample shows.
 """
 
+import math
+import random
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -28,6 +30,11 @@ class FakeEngine:
     `fail_on_step` raises EngineFailed on that step; `fail_place` with `fail_place_on_step` ends the first stream that
     is planned on the place of that index on that step or later; `mute_from_step` answers nothing from that step on;
     `step_seconds` is how long each step takes.
+
+    To be measured: everything said of a turn is told `delay` seconds late (`planted_delay`: with `delay_sigma` a little or
+    a lot later, by turn), as soon as a step of anybody comes by; nothing is said any more on the place of index
+    `stalled_place` from its turn `stalled_from_turn` on; `whole` finals have every word of the script, however long
+    the turn.
     """
 
     def __init__(
@@ -44,6 +51,11 @@ class FakeEngine:
         fail_place: int = -1,
         fail_place_on_step: int = 1,
         mute_from_step: int = 0,
+        delay: float = 0.0,
+        delay_sigma: float = 0.0,
+        stalled_place: int = -1,
+        stalled_from_turn: int = 0,
+        whole: bool = False,
     ) -> None:
         self.info = EngineInfo(
             name="fake", languages=tuple(languages), places=places, chunk_ms=tuple(chunk_ms), grammars=grammars
@@ -58,6 +70,16 @@ class FakeEngine:
         self._fail_place = fail_place
         self._fail_place_on_step = fail_place_on_step
         self._mute_from_step = mute_from_step
+        self._delay = delay
+        self._delay_sigma = delay_sigma
+        self._stalled_place = stalled_place
+        self._stalled_from_turn = stalled_from_turn
+        self._whole = whole
+        self._taken = 0
+        self._streams: NDArray[np.int64] = np.zeros(places, np.int64)
+        """Which stream, in the order they came, has each place."""
+        self._late: dict[Place, list[tuple[float, Heard]]] = {}
+        """What waits to be told, with the earliest time, in order."""
         self._words: tuple[Word, ...] = ()
         self._heard: NDArray[np.int64] = np.zeros(places, np.int64)
         """Samples of the open turn, by place."""
@@ -78,6 +100,8 @@ class FakeEngine:
         self._heard[place.index] = self._told[place.index] = self._turns[place.index] = 0
         self._ended.pop(place.index, None)
         self._lost.discard(place.index)
+        self._streams[place.index] = self._taken
+        self._taken += 1
         return place
 
     def hear(self, increments: Increments) -> None:
@@ -101,16 +125,31 @@ class FakeEngine:
         for work in plan.works:
             if self.places.holds(work.place) and work.place.index not in self._lost:
                 heard += self._listen(work.place)
-        return heard
+        return self._told_late(heard) if self._delay else heard
 
     def free(self, place: Place) -> None:
         self.places.free(place)
+        self._late.pop(place, None)
 
     def check(self) -> None:
         self.places.check()
 
     def close(self) -> None:
         """Nothing to release."""
+
+    def _told_late(self, heard: Sequence[Heard]) -> list[Heard]:
+        """Keep what is new for its time, give what has waited long enough."""
+        now = time.monotonic()
+        for outcome in heard:
+            late = self._late.setdefault(outcome.place, [])
+            stream = int(self._streams[outcome.place.index])
+            due = now + planted_delay(self._delay, self._delay_sigma, stream, outcome.hypothesis.turn)
+            late.append((max(due, late[-1][0]) if late else due, outcome))
+        told: list[Heard] = []
+        for late in self._late.values():
+            while late and late[0][0] <= now:
+                told.append(late.pop(0)[1])
+        return told
 
     def _end_turn(self, index: int) -> None:
         self._ended.setdefault(index, []).append(int(self._heard[index]))
@@ -122,6 +161,8 @@ class FakeEngine:
             self._lost.add(index)
             self._fail_place = -1
             return [Heard(place, error=EngineFailed(f"place {index} was told to fail"))]
+        if index == self._stalled_place and self._turns[index] >= self._stalled_from_turn:
+            return []
         heard = []
         for length in self._ended.pop(index, ()):
             heard.append(Heard(place, self._hypothesis(int(self._turns[index]), length, final=True)))
@@ -133,7 +174,7 @@ class FakeEngine:
 
     def _hypothesis(self, turn: int, samples: int, final: bool) -> Hypothesis:
         seconds = samples / SAMPLE_RATE
-        said = self._count(seconds)
+        said = len(self._script) if final and self._whole else self._count(seconds)
         settled = said if final else self._count(max(0.0, seconds - self._stable_after))
         while len(self._words) < said:
             self._words = self._lengthened()
@@ -150,3 +191,8 @@ class FakeEngine:
             text = self._script[k % len(self._script)] if self._script else f"w{k}"
             more.append(Word(text, k / self._per_second, (k + 1) / self._per_second, 1.0))
         return self._words + tuple(more)
+
+
+def planted_delay(delay: float, sigma: float, stream: int, turn: int) -> float:
+    """How late a turn is told: `delay` is the median, `sigma` the spread of its logarithm; drawn once for every turn."""
+    return delay * math.exp(sigma * random.Random(f"{stream}/{turn}").gauss(0.0, 1.0)) if sigma else delay

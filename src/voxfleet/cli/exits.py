@@ -8,6 +8,7 @@ USAGE = 2
 SETTINGS = 3
 NO_SERVER = 4
 REFUSED = 5
+INVALID = 6
 INTERRUPTED = 130
 
 MEANINGS = {
@@ -17,6 +18,7 @@ MEANINGS = {
     SETTINGS: "a setting is wrong; nothing was started",
     NO_SERVER: "no server answers, or it did not come up",
     REFUSED: "the server refused: no place free, or a limit of its own",
+    INVALID: "a measurement was spoiled by the program that measures; its figures are not the server's",
     INTERRUPTED: "stopped by Ctrl-C",
 }
 
