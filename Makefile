@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+SHARED := ../shared/audio/MANIFEST.tsv
+# LibriSpeech test-other where it is; its file names begin with the speaker. Without it the bundled call is measured.
+SPOKEN := $(if $(wildcard $(SHARED)),--audio $(SHARED) --match libri)
+SPEAKERS := $(if $(wildcard $(SHARED)),--unit '/libri-other.([0-9]+)-/')
 
 help:  ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -24,7 +28,19 @@ check: $(DEV)  ## format, lint, types, and who may import whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: bench-gateway bench-vad  ## all benchmarks: JSON and ratios on standard output
+bench: bench-load bench-accuracy  ## the standard short load and accuracy runs, into reports/ (with ../shared/audio where it is)
+
+bench-load: $(DEV)  ## eight live callers for a minute: latency, stability, errors
+	@$(BIN)/voxfleet load --streams 8 --seconds 60 $(SPOKEN)
+
+bench-accuracy: $(DEV)  ## word errors offline and live, and inventions on non-speech
+	@$(BIN)/voxfleet evaluate --non-speech $(SPOKEN) $(SPEAKERS)
+
+bench-capacity: $(DEV)  ## the most live callers this machine serves within two seconds (half an hour)
+	@$(BIN)/voxfleet load --find-capacity --streams 4 --max-streams 64 --seconds 60 $(SPOKEN)
+
+bench-generator: $(DEV)  ## how many callers one core of the load generator holds
+	@$(BIN)/python -m benchmarks.generator
 
 bench-gateway: $(DEV)  ## streams per core of a gateway, over real sockets
 	@$(BIN)/python -m benchmarks.gateway
@@ -33,14 +49,12 @@ bench-vad: $(DEV)  ## cost of speech detection, and what the gate changes (needs
 	@$(BIN)/python -m benchmarks.vad_cost
 	@$(BIN)/python -m benchmarks.vad_gate
 
-bench-accuracy: $(DEV)  ## live against offline word error rate on ../shared/audio, in real time
-	@$(BIN)/python -m benchmarks.accuracy
-
 proto: $(DEV)  ## generate the link's code from its .proto
 	@$(BIN)/python -m grpc_tools.protoc -I src --python_out=src --pyi_out=src --grpc_python_out=src src/voxfleet/cluster/link.proto
 
-docs: $(DEV)  ## generate docs/protocol.md from the types
+docs: $(DEV)  ## generate docs/protocol.md and the schema of reports from the types
 	@$(BIN)/python scripts/protocol_page.py > docs/protocol.md
+	@$(BIN)/python scripts/report_schema.py > docs/report.schema.json
 
 dist: $(DEV)  ## wheel and source distribution
 	@rm -rf dist
@@ -50,7 +64,7 @@ lock: $(DEV)  ## pin what the tests run with
 	@$(BIN)/python scripts/lock.py > requirements.lock
 
 clean:  ## remove what was made
-	rm -rf $(VENV) dist build artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build artifacts reports .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -66,6 +80,8 @@ $(RUN): $(VENV)/bin/python pyproject.toml requirements.lock
 $(DEV): $(RUN)
 	@echo "Installing what the tests need…"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[speakers]' 2>/dev/null || \
+		echo "meeteval could not be built (it needs a C++ compiler and Python's headers): tests of speaker scoring will be skipped"
 	@touch $@
 
-.PHONY: help demo serve test check bench bench-gateway bench-vad bench-accuracy proto docs dist lock clean
+.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-vad proto docs dist lock clean

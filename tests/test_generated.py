@@ -9,11 +9,14 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 
-def test_the_protocol_page_is_made_from_the_types() -> None:
+@pytest.mark.parametrize(
+    ("script", "made"), [("protocol_page.py", "protocol.md"), ("report_schema.py", "report.schema.json")]
+)
+def test_documents_are_made_from_the_types(script: str, made: str) -> None:
     page = subprocess.run(
-        [sys.executable, "scripts/protocol_page.py"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, f"scripts/{script}"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     ).stdout
-    assert (REPOSITORY / "docs" / "protocol.md").read_text() == page, "run `make docs`"
+    assert (REPOSITORY / "docs" / made).read_text() == page, "run `make docs`"
 
 
 def test_the_links_code_is_made_from_its_proto(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfleet.audio.container import decode_file
+from voxfleet.audio.pcm import pcm16
 from voxfleet.audio.resample import resample_file
 from voxfleet.errors import BadAudio
 from voxfleet.speech import SAMPLE_RATE, Seconds
@@ -53,7 +54,7 @@ def read_recording(path: Path, *, live: bool = False) -> Recording:
         raise BadAudio(error.strerror or str(error)) from None
     if not (live and sample_rate in LIVE_RATES):
         samples, sample_rate = resample_file(samples, sample_rate), SAMPLE_RATE
-    return Recording(np.round(np.clip(samples, -1, 1) * 32_767).astype(np.int16), sample_rate)
+    return Recording(pcm16(samples), sample_rate)
 
 
 def channels_of(path: Path) -> int:

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from voxfleet import __version__
-from voxfleet.cli import exits, terminal
+from voxfleet.cli import exits, measurements, terminal
+from voxfleet.cli.options import AS_IT_IS, AsJson, Config, Endpointing, Language, Model, Url, examples
 
-AS_IT_IS = "\b\n"
-"""At the start of a paragraph of help: keep its line ends."""
 EXIT_CODES = f"{AS_IT_IS}[bold]Exit codes[/]\n" + "\n".join(
     f"[cyan]{code:<3}[/] {meaning}" for code, meaning in exits.MEANINGS.items()
 )
@@ -27,32 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Config = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; else the file VOXFLEET_CONFIG names.")
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, all else on standard error.")
-]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="One that [cyan]voxfleet models[/] lists.")]
-
-Url = Annotated[
-    str | None,
-    typer.Option("--url", envvar="VOXFLEET_URL", help="A running server; without it a private one is started."),
-]
-Language = Annotated[str, typer.Option("--language", metavar="TAG", help="BCP-47, e.g. en or en-US.")]
-Endpointing = Annotated[
-    int | None, typer.Option("--endpointing-ms", min=100, max=3_000, metavar="N", help="Silence that ends a turn.")
-]
-ApiKey = Annotated[str | None, typer.Option("--api-key", envvar="VOXFLEET_API_KEY", help="Sent as a bearer token.")]
-Match = Annotated[str, typer.Option("--match", metavar="TEXT", help="Only recordings with it in their name.")]
-Telephony = Annotated[
-    str | None, typer.Option("--telephony", metavar="LINE", help="Simulate: mulaw, alaw, or alaw,loss=2%,burst=3.")
-]
-Noise = Annotated[str | None, typer.Option("--noise", metavar="KIND:DB", help="Add babble, white or pink: babble:10.")]
-ReportFolder = Annotated[
-    Path, typer.Option("--report", metavar="DIR", help="Where the report is written, HTML and JSON; - = nowhere.")
-]
-
 
 class TranscriptFormat(StrEnum):
     """What transcribe writes."""
@@ -61,10 +34,6 @@ class TranscriptFormat(StrEnum):
     json = "json"
     srt = "srt"
     vtt = "vtt"
-
-
-def _examples(*lines: str) -> str:
-    return f"{AS_IT_IS}[bold]Examples[/]\n" + "\n".join(f"[dim]$[/] {line}" for line in lines)
 
 
 @app.callback(invoke_without_command=True)
@@ -77,7 +46,7 @@ def voxfleet(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "voxfleet serve",
         "voxfleet serve --host 0.0.0.0 --port 9000 --places 8",
         "voxfleet settings --toml > voxfleet.toml && voxfleet serve --config voxfleet.toml",
@@ -116,7 +85,7 @@ def serve(
     raise typer.Exit(terminal.run(work))
 
 
-@app.command(epilog=_examples("voxfleet demo", "voxfleet demo --no-partials", "voxfleet demo --json > report.json"))
+@app.command(epilog=examples("voxfleet demo", "voxfleet demo --no-partials", "voxfleet demo --json > report.json"))
 def demo(
     as_json: AsJson = False,
     partials: Annotated[bool, typer.Option(help="Show what is being said before it is final.")] = True,
@@ -132,7 +101,7 @@ def demo(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "voxfleet transcribe call.wav",
         "voxfleet transcribe call.mp3 --live",
         "voxfleet transcribe *.flac --format srt --output subtitles/",
@@ -184,105 +153,11 @@ def transcribe(
     raise typer.Exit(terminal.run(work))
 
 
-@app.command(
-    epilog=_examples(
-        "voxfleet load --streams 8 --seconds 60",
-        "voxfleet load --url http://asr.example:8765 --streams 200 --seconds 600 --audio calls.tsv",
-        "voxfleet load --arrivals poisson --call-seconds lognormal:180:0.8 --telephony alaw,loss=1% --noise babble:10",
-        "voxfleet load --find-capacity --max-streams 64",
-    )
-)
-def load(
-    url: Url = None,
-    streams: Annotated[
-        int, typer.Option("--streams", "-n", min=1, max=100_000, metavar="N", help="Callers offered at once.")
-    ] = 10,
-    seconds: Annotated[float, typer.Option("--seconds", "-s", min=5, help="Measured, after the warm-up.")] = 60.0,
-    warm_up: Annotated[
-        float | None, typer.Option("--warm-up", min=0, help="Seconds for callers to come; default 5 and 1 per 100.")
-    ] = None,
-    audio: Annotated[
-        str | None,
-        typer.Option("--audio", metavar="MANIFEST", help="TSV, JSONL, Kaldi…; or synthetic. Default: the sample call."),
-    ] = None,
-    match: Match = "",
-    arrivals: Annotated[
-        str,
-        typer.Option(
-            "--arrivals", metavar="PATTERN", help="hold, poisson, constant, ramp, step:N, burst:N, trace:FILE."
-        ),
-    ] = "hold",
-    call_seconds: Annotated[
-        str | None,
-        typer.Option("--call-seconds", metavar="LENGTH", help="fixed:60, lognormal:180:0.8; default: to the end."),
-    ] = None,
-    speech_share: Annotated[float, typer.Option("--speech-share", min=0, max=1, help="Of each call.")] = 0.45,
-    telephony: Telephony = None,
-    noise: Noise = None,
-    sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", help="8000 or 16000; a telephone line has 8000.")
-    ] = None,
-    find_capacity: Annotated[
-        bool, typer.Option("--find-capacity", help="Search the most streams that meet the objective.")
-    ] = False,
-    most: Annotated[
-        int, typer.Option("--max-streams", min=1, metavar="N", help="Where the search for capacity ends.")
-    ] = 4_096,
-    slo_emission: Annotated[
-        float, typer.Option("--slo-emission", min=0.05, help="Objective: p95 until a word is shown, s.")
-    ] = 2.0,
-    slo_final: Annotated[float, typer.Option("--slo-final", min=0.05, help="Objective: p95 of finals, s.")] = 2.0,
-    dialect: Annotated[str, typer.Option("--dialect", help="The server's protocol: native.")] = "native",
-    language: Language = "en",
-    model: Model = None,
-    endpointing_ms: Endpointing = None,
-    api_key: ApiKey = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed, the same callers.")] = 1,
-    report: ReportFolder = Path("reports"),
-    as_json: AsJson = False,
-    config: Config = None,
-) -> None:
-    """Put many live callers on a server at once, and tell what they were given: latency, stability, errors, capacity."""
-
-    def work() -> int:
-        from voxfleet.cli.load import LoadOrder
-        from voxfleet.cli.load import load as put_load
-        from voxfleet.evaluation.load.arrivals import Arrivals, CallLength
-        from voxfleet.evaluation.load.capacity import Objective
-        from voxfleet.evaluation.load.dialect import dialect as named
-        from voxfleet.evaluation.sound.line import Line
-        from voxfleet.settings import Settings
-
-        order = LoadOrder(
-            url=url,
-            streams=streams,
-            seconds=seconds,
-            warm_up=warm_up,
-            audio=audio,
-            match=match,
-            arrivals=Arrivals.parse(arrivals),
-            length=CallLength.parse(call_seconds) if call_seconds else None,
-            speech_share=speech_share,
-            line=Line.parse(telephony, noise),
-            sample_rate=sample_rate or (8_000 if telephony else 16_000),
-            dialect=named(dialect),
-            language=language,
-            model=model,
-            endpointing_ms=endpointing_ms,
-            api_key=api_key,
-            seed=seed,
-            find_capacity=find_capacity,
-            objective=Objective(slo_emission, slo_final),
-            most=most,
-            report=None if str(report) == "-" else report,
-            as_json=as_json,
-        )
-        return put_load(order, Settings() if url else terminal.load_settings(config))
-
-    raise typer.Exit(terminal.run(work))
+app.command(epilog=measurements.LOAD_EXAMPLES)(measurements.load)
+app.add_typer(measurements.evaluate_app)
 
 
-@app.command(epilog=_examples("voxfleet models", "voxfleet models --json"))
+@app.command(epilog=examples("voxfleet models", "voxfleet models --json"))
 def models(as_json: AsJson = False) -> None:
     """List the models that can be served, and what each is good for."""
 
@@ -294,7 +169,7 @@ def models(as_json: AsJson = False) -> None:
     raise typer.Exit(terminal.run(work))
 
 
-@app.command(epilog=_examples("voxfleet doctor", "voxfleet doctor --full", "voxfleet doctor --json"))
+@app.command(epilog=examples("voxfleet doctor", "voxfleet doctor --full", "voxfleet doctor --json"))
 def doctor(
     full: Annotated[bool, typer.Option("--full", help="Also start a server and let it recognise a sentence.")] = False,
     as_json: AsJson = False,
@@ -311,7 +186,7 @@ def doctor(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "voxfleet settings",
         "voxfleet settings --toml > voxfleet.toml",
         "VOXFLEET_GATEWAY_PORT=9000 voxfleet settings --json",

@@ -27,6 +27,8 @@ def code_of(error: VoxfleetError) -> int:
     """The exit code an error stands for."""
     if isinstance(error, SettingsError):
         return SETTINGS
+    if error.code in ("bad_option", "bad_manifest", "bad_report"):
+        return USAGE
     if error.code == "connection_failed":
         return NO_SERVER
     remote = getattr(error, "remote_code", None)

@@ -35,12 +35,14 @@ Heard = Callable[[ServerMessage, float], None]
 """Told every message with its arrival, in seconds since stream time zero, on this program's clock."""
 
 
-async def live_call(url: str, recording: Recording, options: StreamOptions, heard: Heard) -> Outcome:
+async def live_call(
+    url: str, recording: Recording, options: StreamOptions, heard: Heard, *, api_key: str | None = None
+) -> Outcome:
     """Send a recording as a live caller would: each frame when its last sample has been spoken.
 
     Raises ConnectionFailed or RemoteError.
     """
-    async with connect(url, options) as stream:
+    async with connect(url, options, api_key=api_key) as stream:
         started = monotonic()
 
         async def send() -> None:

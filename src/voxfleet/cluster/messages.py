@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfleet.audio.pcm import pcm16
 from voxfleet.cluster import link_pb2 as pb
 from voxfleet.engines.port import EngineInfo, Increments, TrackOptions
 from voxfleet.errors import CapacityError, EngineError, VoxfleetError, by_code
@@ -48,14 +49,6 @@ class Columns:
             tick.samples = pcm16(np.concatenate(self._samples)).tobytes()
         self._places, self._lengths, self._samples = [], [], []
         self._flags.clear()
-
-
-def pcm16(samples: Samples) -> NDArray[np.int16]:
-    """Samples as 16-bit numbers; what came in as 16-bit numbers goes out as the same ones."""
-    block = samples * np.float32(32_768)
-    np.rint(block, out=block)
-    np.clip(block, -32_768, 32_767, out=block)
-    return block.astype(SAMPLE)
 
 
 def increments_of(tick: pb.Tick) -> tuple[NDArray[np.uint64], Increments] | None:

@@ -41,4 +41,4 @@ class MissingExtra(SettingsError):
 
     def __init__(self, purpose: str, extra: str, library: str) -> None:
         self.extra = extra
-        super().__init__(f"{purpose} needs {library}: pip install 'voxfleet[{extra}]'")
+        super().__init__(f"needed for {purpose}: {library}. Install it with: pip install 'voxfleet[{extra}]'")

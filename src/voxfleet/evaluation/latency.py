@@ -39,7 +39,7 @@ def percentiles(values: Iterable[float]) -> Percentiles | None:
 
 def rank(ranked: Sequence[float], percent: float) -> float:
     """The smallest of the ascending values that `percent` of them don't exceed."""
-    return ranked[max(math.ceil(percent / 100 * len(ranked)), 1) - 1]
+    return ranked[max(math.ceil(percent * len(ranked) / 100), 1) - 1]
 
 
 @dataclass(frozen=True, slots=True)

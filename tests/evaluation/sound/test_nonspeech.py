@@ -5,10 +5,10 @@ import wave
 import numpy as np
 import pytest
 
+from voxfleet.audio.pcm import pcm16
 from voxfleet.evaluation.manifests.items import NON_SPEECH
 from voxfleet.evaluation.sound.noise import decibels, rms
 from voxfleet.evaluation.sound.nonspeech import suite, write
-from voxfleet.evaluation.sound.pool import pcm16
 from voxfleet.evaluation.sound.spans import spans_of_many, total
 
 SOUNDS = {rate: {sound.id: sound for sound in suite(rate)} for rate in (8000, 16_000)}

@@ -13,11 +13,12 @@ from tests.evaluation.sound.recordings import (
     worded_pool,
     worded_sound,
 )
+from voxfleet.audio.pcm import pcm16
 from voxfleet.evaluation.faults import BadManifest, BadOption
 from voxfleet.evaluation.manifests.items import Item
 from voxfleet.evaluation.sound.line import Line
 from voxfleet.evaluation.sound.noise import decibels, rms
-from voxfleet.evaluation.sound.pool import Pool, pcm16
+from voxfleet.evaluation.sound.pool import Pool
 from voxfleet.evaluation.sound.spans import spans_of_many, speech_spans, total
 
 

@@ -105,8 +105,8 @@ def load_report(found: Account, about: About, arrivals: str, normaliser: Normali
 
 def health(wakes: Wakes) -> Health:
     """Whether the generator was in time itself."""
-    late = sorted(wakes.late) or [0.0]
-    p50, p99, largest = rank(late, 50), rank(late, 99), late[-1]
+    late = np.sort(np.array(wakes.late or [0.0], np.float64))
+    p50, p99, largest = (float(rank(late, percent)) for percent in (50, 99, 100))
     because = []
     if p99 > LAG_P99_LIMIT:
         because.append(f"it sent {p99 * 1000:.0f} ms late at p99; {LAG_P99_LIMIT * 1000:.0f} ms is allowed")

@@ -5,7 +5,6 @@ A closed loop, in which the next call waits for the last, hides overload (evalua
 rate = streams ÷ mean length of a call, and begin with the calls a system in that state would already hold.
 """
 
-import csv
 import math
 import random
 from dataclasses import dataclass
@@ -39,9 +38,9 @@ class CallLength:
         kind, _, rest = text.partition(":")
         try:
             numbers = [float(number) for number in rest.split(":")]
-            if kind == "fixed" and len(numbers) == 1 and numbers[0] > 0:
+            if kind == "fixed" and len(numbers) == 1 and 0 < numbers[0] < math.inf:
                 return cls(numbers[0])
-            if kind == "lognormal" and len(numbers) == 2 and numbers[0] > 0 and 0 < numbers[1] <= 3:
+            if kind == "lognormal" and len(numbers) == 2 and 0 < numbers[0] < math.inf and 0 < numbers[1] <= 3:
                 return cls(*numbers)
         except ValueError:
             pass
@@ -120,7 +119,8 @@ class Arrivals:
     ) -> list[Arrival]:
         if length is None:
             raise BadOption("--call-seconds", "nothing", f"given with {self.pattern} arrivals, e.g. lognormal:180:0.8")
-        found = [Arrival(at, length.remaining(dice)) for at in _spread(streams, 0.0, warm_up, dice)]
+        dialled = [(at, length.remaining(dice) - at) for at in _spread(streams, 0.0, warm_up, dice)]
+        found = [Arrival(at, left) for at, left in dialled if left > 0]  # the others' calls would have ended by then
         gap, at = length.mean / streams, 0.0
         while True:
             at += gap if self.pattern == "constant" else dice.expovariate(1 / gap)
@@ -141,8 +141,9 @@ def read_trace(path: Path) -> list[Arrival]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadManifest(path, str(error)) from None
-    for number, row in enumerate(csv.reader((line.replace("\t", ",") for line in lines), skipinitialspace=True), 1):
-        if not row:
+    for number, line in enumerate(lines, 1):
+        row = line.replace("\t", ",").split(",")
+        if not line.strip():
             continue
         try:
             at, stays = float(row[0]), float(row[1])

@@ -71,6 +71,8 @@ class Caller(WSListener):
         self.record = record
         self.paused = False
         """The connection takes no more: the server, or the way to it, is behind."""
+        self.behind = False
+        """The pacer's mark: the connection was full, and what could not be said then has not all been said since."""
         self.admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dialect = dialect
         self._clock = clock

@@ -54,14 +54,7 @@ async def find_capacity(
     `hold` may raise Interrupted.
     """
     search = _Search(hold, objective, seconds, told)
-    cut_short = False
-    try:
-        await search.up(first, most)
-        await search.between()
-        await search.confirm()
-        await search.beyond(most)
-    except Interrupted:
-        cut_short = True
+    cut_short = await search.run(first, most)
     return search.capacity(most), search.accounts, cut_short
 
 
@@ -76,6 +69,7 @@ class _Search:
         self._seconds = seconds
         self._told = told
         self._generator_limit = math.inf
+        self._cut_short = False
 
     @property
     def best(self) -> int:
@@ -87,6 +81,17 @@ class _Search:
     def worst(self) -> float:
         """The smallest number that did not meet."""
         return min((rung.streams for rung in self.rungs if rung.valid and not rung.meets), default=math.inf)
+
+    async def run(self, first: int, most: int) -> bool:
+        """The whole search; whether it was cut short."""
+        try:
+            await self.up(first, most)
+            await self.between()
+            await self.confirm()
+            await self.beyond(most)
+        except Interrupted:
+            self._cut_short = True
+        return self._cut_short
 
     async def up(self, first: int, most: int) -> None:
         streams = min(first, most)
@@ -159,6 +164,8 @@ class _Search:
     def _beyond(self, most: int) -> str:
         failed = [rung for rung in self.rungs if rung.valid and not rung.meets]
         if not failed:
+            if self._cut_short:
+                return "not seen: the search was stopped"
             if self._generator_limit < math.inf:
                 return (
                     f"not seen: at {self._generator_limit:g} streams the load generator, not the server, fell behind; "
@@ -194,7 +201,7 @@ def rung_of(found: Account, streams_asked: int, objective: Objective) -> Rung:
         seconds=found.course.plan.seconds,
         meets=own.valid and not why_not,
         why_not=[f"invalid: {reason}" for reason in own.because] + why_not,
-        valid=own.valid,
+        valid=own.valid and not found.course.partial,
         counts=counts,
         latencies=kinds,
         lag_growth=None
@@ -205,6 +212,8 @@ def rung_of(found: Account, streams_asked: int, objective: Objective) -> Rung:
 
 
 def _why_not(found: Account, kinds: list[Latency], growth: Trend | None, objective: Objective) -> list[str]:
+    if found.course.partial:
+        return ["stopped before its time"]
     counts = streams(found.course)
     why = []
     if counts.refused:

@@ -16,6 +16,8 @@ from voxfleet.evaluation.load.caller import FRAME, GOODBYE_SECONDS, UNREAD_SECON
 
 HEARTBEAT = 0.02
 """Seconds between the pacer's own events: a loop with few callers is watched as closely."""
+TICK = 0.001
+"""Seconds it sleeps at least: loops count time in milliseconds, and for less than one they would only spin."""
 LAG_P99_LIMIT = 0.025
 """Seconds. A generator that sends later than this one time in a hundred is not real time any more."""
 LAG_MAX_LIMIT = 1.0
@@ -45,33 +47,20 @@ class Pacer:
         self._clock = clock
         self._measure_from = measure_from
         self._due: list[tuple[float, int, Caller | None]] = []
-        self._wake = asyncio.Event()
         self._cpu: tuple[float, float] | None = None
 
     def add(self, caller: Caller, starts: float) -> None:
         """A caller is admitted and begins to speak at `starts`."""
         caller.record.started = starts
         heapq.heappush(self._due, (starts + FRAME, caller.record.number, caller))
-        self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
-        self._beat(self._clock() + HEARTBEAT)
+        """Until cancelled. What is added while it sleeps waits no longer than a heartbeat."""
+        heapq.heappush(self._due, (self._clock() + HEARTBEAT, -1, None))
         while True:
             wait = self._due[0][0] - self._clock()
-            if wait > 0:
-                await self._sleep(wait)
+            await asyncio.sleep(max(wait, TICK) if wait > 0 else 0)
             self._speak()
-            await asyncio.sleep(0)
-
-    def _beat(self, at: float) -> None:
-        heapq.heappush(self._due, (at, -1, None))
-
-    async def _sleep(self, seconds: float) -> None:
-        self._wake.clear()
-        handle = asyncio.get_running_loop().call_later(seconds, self._wake.set)
-        await self._wake.wait()
-        handle.cancel()
 
     def _speak(self) -> None:
         """Everything that is due now, for at most a few milliseconds: what arrives must be stamped too."""
@@ -87,7 +76,7 @@ class Pacer:
                 if measured:
                     self.wakes.late.append(now - due)
                 continue
-            if measured and not caller.paused:
+            if measured and not (caller.paused or caller.behind):
                 self.wakes.late.append(now - due)
                 self.wakes.frames += 1
             self._turn(due, number, caller, now)
@@ -99,13 +88,16 @@ class Pacer:
             heapq.heappop(self._due)
         elif caller.paused:
             heapq.heappop(self._due)
+            caller.behind = True
             if now - due > UNREAD_SECONDS:
                 caller.end("failed", "audio_not_taken", f"the server took no audio for {UNREAD_SECONDS:g} s")
             else:
                 asyncio.get_running_loop().call_later(FRAME / 2, self._again, (due, number, caller))
         elif record.frames_sent < record.script.frames:
             caller.speak()
-            heapq.heapreplace(self._due, (record.started + (record.frames_sent + 1) * FRAME, number, caller))
+            following = record.started + (record.frames_sent + 1) * FRAME
+            caller.behind = caller.behind and following <= now
+            heapq.heapreplace(self._due, (following, number, caller))
         else:
             heapq.heappop(self._due)
             caller.finish()
@@ -114,7 +106,6 @@ class Pacer:
     def _again(self, entry: tuple[float, int, Caller]) -> None:
         """A caller whose connection was full: its frame stays due when it was."""
         heapq.heappush(self._due, entry)
-        self._wake.set()
 
     def _note_time(self) -> None:
         if self._clock() < self._measure_from:

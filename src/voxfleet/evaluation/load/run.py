@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LEAST_CALL = 2.0
 """Seconds. A caller who would come later than this before the end is not sent."""
+CLOSING = 0.05
+"""Seconds for the last sockets to be closed: that takes a few rounds of the loop, which may be gone after the run."""
 
 Scripts: TypeAlias = Callable[[float, random.Random], Script]
 """Makes what a caller says in so many seconds: distinct for every throw of the dice, the same again for the same."""
@@ -112,6 +114,7 @@ class Run:
         for caller in tuple(self._callers):
             caller.end("cut short")
         self.course.ended = self.now()
+        await asyncio.sleep(CLOSING)
         return self.course
 
     async def _calls(self, pacer: Pacer) -> None:

@@ -5,7 +5,7 @@ seconds, shares are 0..1; times inside a run are seconds since its start. The JS
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, SupportsFloat, SupportsIndex, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
@@ -340,7 +340,14 @@ _decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(LoadReport | Evalu
 
 def to_json(report: Report) -> bytes:
     """The document, indented, with its type tag."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=1)
+    return msgspec.json.format(msgspec.json.encode(report, enc_hook=_plain), indent=1)
+
+
+def _plain(value: object) -> float:
+    """A number of numpy's as Python's own."""
+    if isinstance(value, SupportsFloat):
+        return int(value) if isinstance(value, SupportsIndex) else float(value)
+    raise NotImplementedError(type(value).__name__)
 
 
 def read_report(path: Path) -> Report:

@@ -6,7 +6,6 @@ ITU-T E.180 (cadences), Q.23 (DTMF), T.30 (fax), V.21 (modem) and V.25 (answer t
 Synthesis is no recording: real hold music sings, real rooms talk. A clean result here is necessary, not sufficient.
 """
 
-import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfleet.audio.pcm import wav
 from voxfleet.evaluation.manifests.items import Item
 from voxfleet.evaluation.sound.noise import noise
-from voxfleet.evaluation.sound.pool import pcm16
 from voxfleet.evaluation.sound.synthetic import comfort_noise, speech_shaped
 from voxfleet.speech import Samples, Seconds
 
@@ -51,11 +50,7 @@ def write(folder: Path, rate: int = 16_000, seed: int = 1) -> list[Item]:
     items = []
     for sound in suite(rate, seed):
         path = folder / f"{sound.id}.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(sound.rate)
-            file.writeframes(pcm16(sound.samples).tobytes())
+        path.write_bytes(wav(sound.samples, sound.rate))
         items.append(Item(f"nonspeech/{sound.id}", path, "", kind=sound.kind, columns={"sound": sound.id}))
     return items
 

@@ -15,6 +15,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from voxfleet.audio.pcm import pcm16
 from voxfleet.errors import BadAudio, VoxfleetError
 from voxfleet.evaluation.faults import BadManifest, BadOption
 from voxfleet.evaluation.manifests.items import NON_SPEECH, BadItem, Item
@@ -160,11 +161,6 @@ def frame_length(rate: int, frame: Seconds) -> int:
     if not 0.005 <= frame <= 2.0 or abs(length - round(length)) > 1e-6:
         raise BadOption("--frame", f"{frame:g} s", f"5 ms to 2 s, and a whole number of samples at {rate} Hz")
     return round(length)
-
-
-def pcm16(samples: Samples) -> NDArray[np.int16]:
-    """The nearest 16-bit samples, little-endian; what is too loud is clipped."""
-    return np.asarray(np.clip(np.rint(samples * np.float32(32768)), -32768, 32767), "<i2")
 
 
 def _decoded(

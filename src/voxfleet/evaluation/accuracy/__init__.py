@@ -1,0 +1,1 @@
+"""The same recordings heard in several ways, scored alike."""

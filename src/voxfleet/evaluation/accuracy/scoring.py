@@ -1,0 +1,200 @@
+"""From what was heard to the figures of one mode: words, characters, slices, and what else can be said of the text.
+
+Rates pool counts over items; intervals resample units (calls or speakers), because the utterances of one are alike.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from voxfleet.evaluation.accuracy.figures import further_figures
+from voxfleet.evaluation.accuracy.hearing import Heard
+from voxfleet.evaluation.load.account import latency
+from voxfleet.evaluation.manifests.items import SPEECH, Item
+from voxfleet.evaluation.report.document import (
+    AlignedWord,
+    Figure,
+    ItemResult,
+    Latency,
+    ModeResult,
+    Slice,
+    Words,
+)
+from voxfleet.evaluation.statistics.resampling import rate_interval
+from voxfleet.evaluation.text.alignment import align_texts
+from voxfleet.evaluation.text.characters import score_characters
+from voxfleet.evaluation.text.counts import CharErrors, EditCounts, WordErrors
+from voxfleet.evaluation.text.normalise import Normaliser, for_language, normaliser
+from voxfleet.evaluation.text.runaway import is_runaway
+from voxfleet.evaluation.wer import score
+
+MOST_VALUES = 30
+"""A column with more different values than this is no slice but a name."""
+DURATIONS = ((3.0, "under 3 s"), (10.0, "3 to 10 s"), (30.0, "10 to 30 s"), (float("inf"), "over 30 s"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How an evaluation scores."""
+
+    language: str
+    """Of items that name none."""
+    normaliser: Normaliser | None
+    """None: the one of each item's language."""
+    unit: Callable[[Item], str]
+    slices: tuple[str, ...] | None
+    """Columns; None: every column with few enough values, the folder, and the duration."""
+    terms: tuple[str, ...] = ()
+    """Names and words that count as entities."""
+
+    def of(self, item: Item) -> Normaliser:
+        return self.normaliser or for_language(item.language or self.language)
+
+    def spoken(self, item: Item) -> str:
+        """The language of an item."""
+        return item.language or self.language
+
+    def versions(self, items: Iterable[Item]) -> str:
+        """Every normaliser used, to be printed beside every rate."""
+        return "; ".join(sorted({self.of(item).version for item in items}))
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One item with its counts."""
+
+    heard: Heard
+    unit: str
+    words: WordErrors | None
+    raw: WordErrors | None
+    characters: CharErrors | None
+
+    @property
+    def item(self) -> Item:
+        return self.heard.item
+
+
+def score_mode(name: str, heard: Sequence[Heard], rules: Rules) -> ModeResult:
+    """All of one mode. Items that failed or have no reference are listed and counted in nothing else."""
+    scored = [_scored(one, rules) for one in heard]
+    spoken = [one for one in scored if one.words is not None and one.item.kind == SPEECH]
+    return ModeResult(
+        mode=name,
+        items=[_result(one, rules) for one in scored],
+        words=_words(spoken, lambda one: one.words),
+        raw=_words(spoken, lambda one: one.raw),
+        characters=_words(spoken, lambda one: one.characters),
+        slices=slices(spoken, rules),
+        figures=further_figures(scored, rules),
+        latencies=_latencies(heard),
+    )
+
+
+def slices(spoken: Sequence[Scored], rules: Rules) -> list[Slice]:
+    """WER by every value of every column that is one to slice by."""
+    tables: dict[str, dict[str, list[Scored]]] = defaultdict(lambda: defaultdict(list))
+    for one in spoken:
+        for column, value in _columns(one).items():
+            if rules.slices is None or column in rules.slices:
+                tables[column][value].append(one)
+    wanted = {
+        column: values
+        for column, values in tables.items()
+        if rules.slices is not None or 1 < len(values) <= MOST_VALUES
+    }
+    return [
+        Slice(by=column, value=value, items=len(group), words=_words(group, lambda one: one.words))
+        for column, values in sorted(wanted.items())
+        for value, group in sorted(values.items())
+    ]
+
+
+def _columns(one: Scored) -> Mapping[str, str]:
+    item = one.item
+    folder = {"folder": item.id.rpartition("/")[0]} if "/" in item.id else {}
+    length = next(name for limit, name in DURATIONS if one.heard.seconds < limit)
+    return {**folder, "duration": length, **{name: value for name, value in item.columns.items() if value}}
+
+
+def _scored(heard: Heard, rules: Rules) -> Scored:
+    item = heard.item
+    unit = rules.unit(item)
+    if heard.text is None or item.reference is None:
+        return Scored(heard, unit, None, None, None)
+    rule = rules.of(item)
+    return Scored(
+        heard,
+        unit,
+        score(item.reference, heard.text, normalise=rule),
+        score(item.reference, heard.text, normalise=normaliser("raw")),
+        score_characters(item.reference, heard.text, rule),
+    )
+
+
+def _result(one: Scored, rules: Rules) -> ItemResult:
+    item, heard = one.item, one.heard
+    known = one.words is not None and item.reference is not None and heard.text is not None
+    aligned = align_texts(item.reference or "", heard.text or "", rules.of(item)) if known else []
+    strange = is_runaway(heard.text, heard.seconds) if heard.text and heard.seconds else None
+    return ItemResult(
+        item=item.id,
+        unit=one.unit,
+        seconds=round(heard.seconds, 3),
+        kind=item.kind,
+        columns=dict(_columns(one)),
+        reference=item.reference,
+        hypothesis=heard.text,
+        words=_counts(one.words),
+        characters=_counts(one.characters),
+        alignment=[AlignedWord(str(word.op), word.reference, word.hypothesis) for word in aligned],
+        runaway=str(strange) if strange else None,
+        final_latency=[round(late, 4) for late in heard.final_latency],
+        emission=[round(late, 4) for late in heard.emission],
+    )
+
+
+def _counts(errors: EditCounts | None) -> Words | None:
+    if errors is None:
+        return None
+    return Words(
+        hits=errors.hits,
+        substitutions=errors.substitutions,
+        deletions=errors.deletions,
+        insertions=errors.insertions,
+        rate=Figure(errors.rate) if errors.rate is not None else None,
+    )
+
+
+def _words(group: Sequence[Scored], pick: Callable[[Scored], EditCounts | None]) -> Words:
+    """Counts of many and the pooled rate with its interval over units."""
+    units: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    totals = [0, 0, 0, 0]
+    for one in group:
+        errors = pick(one)
+        if errors is None:
+            continue
+        parts = (errors.hits, errors.substitutions, errors.deletions, errors.insertions)
+        totals = [total + part for total, part in zip(totals, parts, strict=True)]
+        units[one.unit][0] += errors.errors
+        units[one.unit][1] += errors.reference
+    rate = None
+    if sum(totals[:3]):
+        estimate = rate_interval({unit: (counts[0], counts[1]) for unit, counts in units.items()})
+        interval = estimate.interval
+        value = sum(totals[1:]) / sum(totals[:3])
+        rate = Figure(value, interval.low if interval else None, interval.high if interval else None)
+    return Words(hits=totals[0], substitutions=totals[1], deletions=totals[2], insertions=totals[3], rate=rate)
+
+
+def _latencies(heard: Sequence[Heard]) -> list[Latency]:
+    picks: dict[str, Callable[[Heard], tuple[float, ...]]] = {
+        "first_partial": lambda one: one.first_partial,
+        "emission": lambda one: one.emission,
+        "final": lambda one: one.final_latency,
+    }
+    found = []
+    for name, pick in picks.items():
+        values = [late for one in heard for late in pick(one)]
+        if values:
+            found.append(latency(name, values))
+    return found

@@ -1,0 +1,3 @@
+from tests.cli.conftest import voxfleet
+
+__all__ = ["voxfleet"]
