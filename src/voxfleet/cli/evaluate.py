@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxfleet.audio.recording import channels_of
 from voxfleet.cli import exits
 from voxfleet.cli.evaluate_view import show_evaluation
 from voxfleet.cli.measure import (
@@ -24,7 +23,7 @@ from voxfleet.cli.measure import (
     this_command,
     this_machine,
 )
-from voxfleet.cli.supervisor import server_at
+from voxfleet.cli.supervisor import server_at, with_model
 from voxfleet.cli.terminal import console, print_json
 from voxfleet.evaluation.accuracy.evaluation import from_hypotheses, report, unit_rule
 from voxfleet.evaluation.accuracy.hearing import Asked, Heard, Mode, hear_all
@@ -182,9 +181,7 @@ class _Hearing:
         heard: dict[str, Sequence[Heard]] = {}
         waiting = self._progress.add_task("starting a private server", total=None, note="")
         async with AsyncExitStack() as stack:
-            self.url = await stack.enter_async_context(
-                server_at(self._order.url, self._private(items), lambda _note: None)
-            )
+            self.url = await stack.enter_async_context(server_at(self._order.url, self._private(), lambda _note: None))
             self._progress.update(waiting, visible=False)
             with on_interrupt(self._interrupt):
                 for mode in self._order.modes:
@@ -211,15 +208,11 @@ class _Hearing:
         self._progress.update(task, visible=False)
         return found
 
-    def _private(self, items: Sequence[Item]) -> Settings:
+    def _private(self) -> Settings:
         """A private server with as many places as will be asked for, and the model."""
-        workers = self._settings.workers
-        model = self._order.model
-        if model is not None and all(worker.model != model for worker in workers):
-            workers = (replace(workers[0], model=model, options={}),)
+        workers = with_model(self._settings, self._order.model).workers
         self.model = workers[0].model
-        channels = max(channels_of(item.audio) for item in items[:1])
-        places = self._order.at_once * max(channels, 1) if self._order.references else self._order.at_once
+        places = self._order.at_once
         return replace(
             self._settings, workers=tuple(replace(worker, places=worker.places or places) for worker in workers)
         )

@@ -1,11 +1,11 @@
 """How an evaluation looks on a terminal: a table of modes, what streaming costs, and what went wrong."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxfleet.cli.load_view import percent
+from voxfleet.cli.measure import show_problems
 from voxfleet.evaluation.report.document import EvaluationReport, Figure, Named, Words
 
 if TYPE_CHECKING:
@@ -55,13 +55,7 @@ def show_evaluation(document: EvaluationReport, screen: "Console", written: Sequ
         _figures(mode.mode, mode.figures, screen)
     if document.modes:
         _slices(document, screen)
-    codes = Counter(problem.code for problem in document.problems)
-    if codes:
-        line(f"[red]problems[/]    {', '.join(f'{code} {count}' for code, count in codes.most_common())}")
-        for problem in document.problems[:5]:
-            line(f"            {escape(problem.where)}: {escape(problem.message)}")
-        if len(document.problems) > 5:
-            line(f"            [dim]and {len(document.problems) - 5} more in the report[/]")
+    show_problems(document.problems, screen)
     for path in written:
         line(f"report      {path}")
 

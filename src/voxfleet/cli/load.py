@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from voxfleet.cli.measure import (
     this_command,
     this_machine,
 )
-from voxfleet.cli.supervisor import server_at
+from voxfleet.cli.supervisor import server_at, with_model
 from voxfleet.cli.terminal import console, print_json
 from voxfleet.evaluation.faults import BadOption
 from voxfleet.evaluation.load.arrivals import Arrivals, CallLength
@@ -185,15 +185,8 @@ class _Loading:
 
     @asynccontextmanager
     async def _server(self) -> Any:
-        async with server_at(self._order.url, self._private(), lambda _note: None) as url:
+        async with server_at(self._order.url, with_model(self._settings, self._order.model), lambda _note: None) as url:
             yield url
-
-    def _private(self) -> Settings:
-        workers = self._settings.workers
-        model = self._order.model
-        if model is not None and all(worker.model != model for worker in workers):
-            workers = (replace(workers[0], model=model, options={}),)
-        return replace(self._settings, workers=workers)
 
     def _interrupt(self) -> None:
         self._interrupted = True

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxfleet.cli.measure import show_problems
 from voxfleet.evaluation.report.document import Figure, Latency, LoadReport, Rung
 
 if TYPE_CHECKING:
@@ -58,10 +59,7 @@ def show_load(report: LoadReport, screen: "Console", written: Sequence[Path]) ->
         f"generator   sent {health.lag_p99 * 1000:.1f} ms late at p99, {health.cpu_share:.0%} of a core, "
         f"{report.bytes_sent / 1e6:.0f} MB out, {report.bytes_received / 1e6:.1f} MB in"
     )
-    for problem in report.problems[:5]:
-        line(f"[red]{escape(problem.where)}[/]: {escape(problem.message)} [dim]({problem.code})[/]")
-    if len(report.problems) > 5:
-        line(f"[dim]and {len(report.problems) - 5} more in the report[/]")
+    show_problems(report.problems, screen)
     for path in written:
         line(f"report      {path}")
 

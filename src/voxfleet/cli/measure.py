@@ -5,7 +5,8 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.resources import files
@@ -176,3 +177,18 @@ def _memory_gib() -> float:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError):
         return 0.0
+
+
+def show_problems(problems: Sequence[Problem], screen: "Console", most: int = 5) -> None:
+    """How many of each kind, and the first of them in words."""
+    from rich.markup import escape
+
+    if not problems:
+        return
+    codes = Counter(problem.code for problem in problems)
+    told = ", ".join(f"{code} {count}" for code, count in codes.most_common())
+    screen.print(f"[red]problems[/]    {escape(told)}", soft_wrap=True)
+    for problem in problems[:most]:
+        screen.print(f"            {escape(problem.where)}: {escape(problem.message)}", soft_wrap=True)
+    if len(problems) > most:
+        screen.print(f"            [dim]and {len(problems) - most} more in the report[/]", soft_wrap=True)

@@ -178,6 +178,13 @@ async def private_server(settings: Settings) -> AsyncIterator[str]:
         yield processes.url
 
 
+def with_model(settings: Settings, model: str | None) -> Settings:
+    """The settings, with a worker of that model where none serves it."""
+    if model is None or any(worker.model == model for worker in settings.workers):
+        return settings
+    return replace(settings, workers=(replace(settings.workers[0], model=model, options={}),))
+
+
 @asynccontextmanager
 async def server_at(url: str | None, settings: Settings, note: Callable[[str], None]) -> AsyncIterator[str]:
     """The server at `url`, or where there is none a private one that lives as long as the context.

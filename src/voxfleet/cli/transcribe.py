@@ -15,7 +15,7 @@ from voxfleet.audio.recording import Recording, channels_of, read_recording
 from voxfleet.cli import exits
 from voxfleet.cli.live_view import live_view
 from voxfleet.cli.progress import FileProgress, file_progress
-from voxfleet.cli.supervisor import server_at
+from voxfleet.cli.supervisor import server_at, with_model
 from voxfleet.cli.terminal import clock_time, console, print_error, print_json
 from voxfleet.client import RemoteError, StreamOptions
 from voxfleet.client.call import Outcome, fast_call, live_call
@@ -105,9 +105,7 @@ def private_settings(settings: Settings, order: Order) -> Settings:
 
     Each place of the embedded engine costs half a second at the start. Places somebody has set stay as they are.
     """
-    workers = settings.workers
-    if order.model is not None and all(worker.model != order.model for worker in workers):
-        workers = (replace(workers[0], model=order.model, options={}),)
+    workers = with_model(settings, order.model).workers
     channels = sorted(map(channels_of, order.files), reverse=True)
     places = sum(channels[: 1 if order.live else order.jobs])
     workers = tuple(replace(worker, places=worker.places or places) for worker in workers)

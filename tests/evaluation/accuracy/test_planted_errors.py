@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,6 +170,26 @@ def test_a_server_that_dies_midway_leaves_a_report_of_what_was_heard(voxfleet: R
         assert len(document["problems"]) == 4 - len(heard)
         assert {problem["code"] for problem in document["problems"]} == {"connection_failed"}
         assert counts(document["modes"][0]["words"]) == (15 * len(heard), 0, 0, 0)
+
+
+def test_ctrl_c_writes_what_was_heard_and_says_that_it_is_partial(server: Server, tmp_path: Path) -> None:
+    path = manifest(tmp_path, {f"{letter}-right": SCRIPT for letter in "abcdefgh"})
+    opened = server.status()["streams"]["opened"]
+    command = ["evaluate", "--url", server.url, "--audio", str(path), "--no-offline", "--streams", "1"]
+    command = [sys.executable, "-m", "voxfleet.cli", *command, "--report", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        server.wait(lambda status: status["streams"]["opened"] >= opened + 3, 60)
+        run.send_signal(signal.SIGINT)
+        told = run.communicate(timeout=60)[0]
+    assert run.returncode == 130
+    assert "PARTIAL" in told
+    document = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert document["about"]["partial"]
+    items = document["modes"][0]["items"]
+    assert 2 <= len(items) < 8
+    assert counts(document["modes"][0]["words"]) == (15 * len(items), 0, 0, 0)
+    assert "partial" in (tmp_path / "evaluation.html").read_text(encoding="utf-8").lower()
+    server.at_rest()
 
 
 @pytest.mark.parametrize(

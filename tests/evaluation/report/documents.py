@@ -240,6 +240,7 @@ def load_report(
         accuracy=Accuracy(normaliser=NORMALISER, calls=callers, words=words(38_112, 2_400, 811, 489)),
         concurrency=steps,
         timeline=timeline(60),
+        refusals=[12.0, 12.4, 61.0],
         capacity=Capacity(
             objective="p95 emission and final ≤ 2 s, 0 errors",
             streams=480,

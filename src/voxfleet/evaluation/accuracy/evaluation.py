@@ -12,6 +12,7 @@ from voxfleet.evaluation.manifests.audio import samples_of
 from voxfleet.evaluation.manifests.hypotheses import Hypotheses
 from voxfleet.evaluation.manifests.items import SPEECH, Item
 from voxfleet.evaluation.report.clips import clip_uri
+from voxfleet.evaluation.report.compare import units_of
 from voxfleet.evaluation.report.document import (
     About,
     Cost,
@@ -21,6 +22,7 @@ from voxfleet.evaluation.report.document import (
     ModeResult,
     Problem,
 )
+from voxfleet.evaluation.report.numbers import errors
 from voxfleet.evaluation.statistics.comparison import compare
 
 OFFLINE = "offline"
@@ -126,8 +128,11 @@ def streaming_cost(modes: Sequence[ModeResult]) -> list[Cost]:
     for mode in modes:
         if mode is offline:
             continue
-        both = _scored(mode).keys() & _scored(offline).keys()
-        a, b = _units(_scored(offline), both), _units(_scored(mode), both)
+        streamed, whole = _scored(mode), _scored(offline)
+        both = streamed.keys() & whole.keys()
+        a, b = (
+            units_of((scored[name].unit, scored[name].words) for name in sorted(both)) for scored in (whole, streamed)
+        )
         if not sum(words for _, words in a.values()):
             continue
         found = compare(a, b)
@@ -142,27 +147,13 @@ def _scored(mode: ModeResult) -> dict[str, ItemResult]:
     return {one.item: one for one in mode.items if one.words is not None and one.kind == SPEECH}
 
 
-def _units(items: Mapping[str, ItemResult], chosen: "set[str]") -> dict[str, tuple[float, float]]:
-    """(errors, words) by unit, of the chosen items."""
-    units: dict[str, tuple[float, float]] = {}
-    for name in chosen:
-        one = items[name]
-        assert one.words is not None
-        errors, words = units.get(one.unit, (0.0, 0.0))
-        wrong = one.words.substitutions + one.words.deletions + one.words.insertions
-        said = one.words.hits + one.words.substitutions + one.words.deletions
-        units[one.unit] = errors + wrong, words + said
-    return units
-
-
 def _clips(modes: Sequence[ModeResult], items: Mapping[str, Item], most: int) -> dict[str, str]:
     """The sound of the recordings with most errors, and of inventions, for the page."""
     worst: dict[str, int] = {}
     for mode in modes:
         for one in mode.items:
             if one.words is not None:
-                wrong = one.words.substitutions + one.words.deletions + one.words.insertions
-                worst[one.item] = max(worst.get(one.item, 0), wrong)
+                worst[one.item] = max(worst.get(one.item, 0), errors(one.words))
     clips: dict[str, str] = {}
     for name in sorted(worst, key=lambda name: -worst[name])[:most]:
         try:

@@ -35,6 +35,7 @@ from voxfleet.evaluation.wer import WordErrors, score
 CDF_POINTS = 200
 LINES = 60
 """Callers in the timeline."""
+REFUSALS = 500
 PROBLEMS = 200
 """Problems that are told one by one; all are counted."""
 
@@ -98,6 +99,7 @@ def load_report(found: Account, about: About, arrivals: str, normaliser: Normali
         audio_seconds=round(sum(record.frames_sent for record in records) * FRAME, 1),
         accuracy=accuracy(found, normaliser),
         concurrency=_thinned(course.changes),
+        refusals=[record.came for record in records if record.outcome == "refused"][:REFUSALS],
         timeline=[_line(record, reading) for record, reading in _some(found.readings)],
         problems=problems(found),
     )

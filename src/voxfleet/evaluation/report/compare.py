@@ -210,15 +210,15 @@ def _statistics(
     pairs: Sequence[tuple[ItemResult, ItemResult]], margin: float, level: float, seed: int
 ) -> statistics.Comparison:
     return statistics.compare(
-        _units((pair[0].unit, pair[0].words) for pair in pairs),
-        _units((pair[0].unit, pair[1].words) for pair in pairs),
+        units_of((pair[0].unit, pair[0].words) for pair in pairs),
+        units_of((pair[0].unit, pair[1].words) for pair in pairs),
         margin,
         level,
         seed=seed,
     )
 
 
-def _units(items: Iterable[tuple[str, Words | None]]) -> Mapping[str, tuple[float, float]]:
+def units_of(items: Iterable[tuple[str, Words | None]]) -> Mapping[str, tuple[float, float]]:
     """Errors and reference words of each unit."""
     wrong: Counter[str] = Counter()
     said: Counter[str] = Counter()

@@ -235,6 +235,8 @@ class LoadReport(Struct, frozen=True, kw_only=True, tag="load"):
     accuracy: Accuracy | None = None
     concurrency: list[tuple[float, int]] = []
     """(seconds of the run, callers admitted and not ended) at each change, thinned."""
+    refusals: list[float] = []
+    """When callers were refused, seconds of the run; of very many some."""
     timeline: list[StreamLine] = []
     """Of some callers."""
     capacity: Capacity | None = None
@@ -340,10 +342,10 @@ _decoder: msgspec.json.Decoder[Report] = msgspec.json.Decoder(LoadReport | Evalu
 
 def to_json(report: Report) -> bytes:
     """The document, indented, with its type tag."""
-    return msgspec.json.format(msgspec.json.encode(report, enc_hook=_plain), indent=1)
+    return msgspec.json.format(msgspec.json.encode(report, enc_hook=plain_number), indent=1)
 
 
-def _plain(value: object) -> float:
+def plain_number(value: object) -> float:
     """A number of numpy's as Python's own."""
     if isinstance(value, SupportsFloat):
         return int(value) if isinstance(value, SupportsIndex) else float(value)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any
 
 import msgspec
 
 from voxfleet.evaluation.report.charts.canvas import FULL, Sketch, chart
+from voxfleet.evaluation.report.document import plain_number
 from voxfleet.evaluation.report.markup import Markup, tag, trusted
 
 _UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
@@ -34,14 +35,5 @@ def drawn(sketches: Iterable[Sketch | None]) -> Markup:
 
 def embedded(name: str, data: Any) -> Markup:
     """JSON for the page's script. No text in it can end the element: '<', '>' and '&' are written as escapes."""
-    body = trusted(msgspec.json.encode(data, enc_hook=_number).decode().translate(_UNSAFE))
+    body = trusted(msgspec.json.encode(data, enc_hook=plain_number).decode().translate(_UNSAFE))
     return tag("script", body, type="application/json", id=name)
-
-
-def _number(value: object) -> float:
-    """A number of numpy's as Python's own."""
-    if isinstance(value, SupportsIndex):
-        return int(value)
-    if isinstance(value, SupportsFloat):
-        return float(value)
-    raise NotImplementedError(type(value).__name__)

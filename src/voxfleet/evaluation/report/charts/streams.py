@@ -24,7 +24,7 @@ def concurrency(report: LoadReport) -> Sketch | None:
     steps = report.concurrency
     if not steps:
         return None
-    refused = sorted(line.begin for line in report.timeline if line.outcome == "refused")
+    refused = report.refusals
 
     def paint(figure: "Figure", narrow: bool) -> None:
         drawn = axes(figure, across="seconds of the run", up="callers at once")
@@ -48,7 +48,6 @@ def concurrency(report: LoadReport) -> Sketch | None:
         says=f"Callers at once over the run, at most {report.streams.most_at_once}.",
         paint=paint,
         height=280,
-        note="refusals: of the callers in the timeline" if refused else "",
     )
 
 
