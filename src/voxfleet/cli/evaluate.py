@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from voxfleet.cli import exits
 from voxfleet.cli.evaluate_view import show_evaluation
 from voxfleet.cli.measure import (
+    HARMLESS,
     bars,
     created,
     need,
@@ -90,7 +91,7 @@ def evaluate(order: EvaluateOrder, settings: Settings) -> int:
         unit, why = unit_rule(order.unit, items)
         rules = Rules(order.language, order.normaliser, unit, order.slices, order.terms)
         heard: dict[str, Sequence[Heard]] = {}
-        problems = problems_of(manifest.bad)
+        problems = problems_of(manifest.bad, order.match)
         for path in order.hypotheses:
             found = read_hypotheses(path)
             heard[found.path.stem] = from_hypotheses(items, found)
@@ -134,7 +135,7 @@ def exit_code(document: EvaluationReport) -> int:
     """What a script may conclude."""
     if document.about.partial:
         return exits.INTERRUPTED
-    real = [problem for problem in document.problems if problem.code not in ("no_reference", "not_audio")]
+    real = [problem for problem in document.problems if problem.code not in HARMLESS]
     scored = any(one.words is not None for mode in document.modes for one in mode.items)
     return exits.OK if scored and not real else exits.FAILED
 

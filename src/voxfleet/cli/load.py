@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voxfleet.cli import exits
 from voxfleet.cli.load_view import show_load, show_rung
 from voxfleet.cli.measure import (
+    HARMLESS,
     bars,
     created,
     need,
@@ -117,7 +118,8 @@ def exit_code(report: LoadReport) -> int:
         return exits.INVALID
     counts = report.streams
     bad = counts.refused + counts.failed + len(report.stalls) + report.stability.committed_revisions
-    return exits.FAILED if bad or report.problems or not counts.finished else exits.OK
+    failed = any(problem.code not in HARMLESS for problem in report.problems)
+    return exits.FAILED if bad or failed or not counts.finished else exits.OK
 
 
 def _pool(order: LoadOrder, progress: Callable[[int, int], None]) -> tuple[Pool, str, list[Problem]]:
@@ -132,7 +134,7 @@ def _pool(order: LoadOrder, progress: Callable[[int, int], None]) -> tuple[Pool,
         manifest = sample_manifest() if order.audio is None else read_manifest(Path(order.audio))
         pool = Pool.load(manifest.items, samples_of, rate=rate, line=order.line, seed=order.seed, progress=progress)
         named = manifest.path.name if order.audio else manifest.form
-        problems = problems_of(manifest.bad + pool.bad)
+        problems = problems_of(manifest.bad + pool.bad, order.match)
     line = "" if order.line.clean else f"; {order.line}"
     about = (
         f"{named}: {len(pool.clips)} clips, {pool.seconds / 60:.1f} min, put together to calls with about "

@@ -83,9 +83,13 @@ def sample_manifest() -> Manifest:
     return Manifest(path.with_name("call.json"), "the bundled sample call, synthetic voices", items)
 
 
-def problems_of(bad: "tuple[BadItem, ...]") -> list[Problem]:
-    """Rows and recordings that could not be used."""
-    return [Problem(item.where, item.code, item.message) for item in bad]
+HARMLESS = frozenset({"not_audio", "no_reference"})
+"""Problems that are told and fail nothing: lists of recordings hold such rows on purpose."""
+
+
+def problems_of(bad: "tuple[BadItem, ...]", match: str = "") -> list[Problem]:
+    """Rows and recordings that could not be used, of those that were asked for."""
+    return [Problem(one.where, one.code, one.message) for one in bad if match in one.where or match in one.message]
 
 
 @contextmanager

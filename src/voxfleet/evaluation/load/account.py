@@ -174,7 +174,7 @@ def latency(name: str, seconds: Sequence[float]) -> Latency:
         p99=_figure(found.p99),
         largest=round(found.largest, 4),
         too_few=[f"p{quantile.percent:g}" for quantile in found.quantiles if quantile.too_few],
-        cdf=[(round(float(ranked[k]), 4), round((k + 1) / len(ranked), 5)) for k in picked],
+        cdf=[(round(float(ranked[k]), 4), round((k + 1) / len(ranked), 5)) for k in picked.tolist()],
     )
 
 

@@ -19,6 +19,7 @@ FINENESS = 0.05
 """The search ends when the gap between a rung that meets and one that does not is so small a share of it."""
 LEAST_EVENTS = 20
 """Fewer latencies than this decide nothing."""
+TOO_SHORT = "hold it longer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,6 @@ class _Search:
         self._objective = objective
         self._seconds = seconds
         self._told = told
-        self._generator_limit = math.inf
         self._cut_short = False
 
     @property
@@ -81,6 +81,12 @@ class _Search:
     def worst(self) -> float:
         """The smallest number that did not meet."""
         return min((rung.streams for rung in self.rungs if rung.valid and not rung.meets), default=math.inf)
+
+    @property
+    def limit(self) -> Rung | None:
+        """The smallest rung above the best that could not be judged."""
+        above = [rung for rung in self.rungs if not rung.valid and rung.streams > self.best]
+        return min(above, key=lambda rung: rung.streams, default=None)
 
     async def run(self, first: int, most: int) -> bool:
         """The whole search; whether it was cut short."""
@@ -97,24 +103,19 @@ class _Search:
         streams = min(first, most)
         while True:
             rung = await self._try(streams, self._seconds)
-            if not rung.valid:
-                self._generator_limit = streams
-            if not rung.meets or streams >= most:
+            if streams >= most or not (rung.meets or _too_short(rung)):
                 break
             streams = min(streams * 2, most)
-        while not self.best and self.worst > 1 and self.worst < math.inf:
-            await self._try(int(self.worst) // 2, self._seconds)
+        while rung.valid and not self.best and 1 < self.worst < math.inf:
+            rung = await self._try(int(self.worst) // 2, self._seconds)
 
     async def between(self) -> None:
         while self.best:
-            edge = min(self.worst, self._generator_limit)
+            edge = min(self.worst, self.limit.streams if self.limit else math.inf)
             gap = edge - self.best
             if gap == math.inf or gap <= max(1, FINENESS * self.best):
                 return
-            middle = self.best + int(gap) // 2
-            rung = await self._try(middle, self._seconds)
-            if not rung.valid:
-                self._generator_limit = middle
+            await self._try(self.best + int(gap) // 2, self._seconds)
 
     async def confirm(self) -> None:
         while self.best and not await self._holds(self.best):
@@ -166,9 +167,11 @@ class _Search:
         if not failed:
             if self._cut_short:
                 return "not seen: the search was stopped"
-            if self._generator_limit < math.inf:
+            if self.limit is not None and _too_short(self.limit):
+                return f"not seen: at {self.limit.streams} streams: {'; '.join(self.limit.why_not)}"
+            if self.limit is not None:
                 return (
-                    f"not seen: at {self._generator_limit:g} streams the load generator, not the server, fell behind; "
+                    f"not seen: at {self.limit.streams} streams the load generator, not the server, fell behind; "
                     "run it from a faster or a second machine"
                 )
             return f"not seen: the search ended at its own limit of {most} streams"
@@ -188,6 +191,11 @@ class _Search:
         return parts[0] + ": " + ", ".join(parts[1:])
 
 
+def _too_short(rung: Rung) -> bool:
+    """The server did nothing wrong, and said too little to be called right."""
+    return not rung.valid and all(TOO_SHORT in why for why in rung.why_not)
+
+
 def rung_of(found: Account, streams_asked: int, objective: Objective) -> Rung:
     """One held number of streams against the objective."""
     counts = streams(found.course)
@@ -201,7 +209,7 @@ def rung_of(found: Account, streams_asked: int, objective: Objective) -> Rung:
         seconds=found.course.plan.seconds,
         meets=own.valid and not why_not,
         why_not=[f"invalid: {reason}" for reason in own.because] + why_not,
-        valid=own.valid and not found.course.partial,
+        valid=own.valid and not found.course.partial and not (why_not and all(TOO_SHORT in why for why in why_not)),
         counts=counts,
         latencies=kinds,
         lag_growth=None
@@ -224,7 +232,7 @@ def _why_not(found: Account, kinds: list[Latency], growth: Trend | None, objecti
     for name, limit in (("emission", objective.emission), ("final", objective.final)):
         kind = by_name.get(name)
         if kind is None or kind.count < LEAST_EVENTS:
-            why.append(f"only {kind.count if kind else 0} {name} latencies: hold it longer")
+            why.append(f"only {kind.count if kind else 0} {name} latencies: {TOO_SHORT}")
         elif kind.p95 is not None and kind.p95.value > limit:
             why.append(f"p95 {name} {kind.p95.value:.2f} s")
     if found.stalls:
