@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.engines.hearing import NOTHING, columns, hypotheses, planned, words
-from tests.fakes.fake_engine import FakeEngine
+from tests.fakes.fake_engine import FakeEngine, planted_delay
 from voxfleet.engines.port import END_OF_TURN, Increments, TrackOptions
 from voxfleet.errors import BadGrammar, EngineFailed
 from voxfleet.speech import SAMPLE_RATE
@@ -96,3 +96,62 @@ def test_grammars_only_when_told() -> None:
     with pytest.raises(BadGrammar):
         FakeEngine().take(TrackOptions(grammar="digits"))
     assert FakeEngine(grammars=True).take(TrackOptions(grammar="digits")).index == 0
+
+
+def test_a_turn_is_told_as_late_as_planted_with_the_next_step_of_anybody() -> None:
+    engine = FakeEngine(delay=0.15)
+    late, other = engine.take(TrackOptions()), engine.take(TrackOptions())
+    engine.hear(columns((late, SECOND, True)))
+    began = time.monotonic()
+    heard = list(engine.step(planned(late)))
+    assert heard == []
+    while not heard:
+        time.sleep(0.01)
+        engine.hear(columns((other, SECOND[:160], False)))
+        heard += engine.step(planned(other))
+    assert time.monotonic() - began >= 0.15
+    assert [(each.place, words(each.hypothesis), each.hypothesis.final) for each in heard] == [(late, "w0 w1", True)]
+
+
+def test_what_is_told_late_keeps_its_order_and_dies_with_its_place() -> None:
+    engine = FakeEngine(delay=0.05)
+    place, other = engine.take(TrackOptions()), engine.take(TrackOptions())
+    engine.hear(columns((place, SECOND, False)))
+    engine.step(planned(place))
+    engine.hear(columns((place, SECOND, True), (other, SECOND, True)))
+    engine.step(planned(place, other))
+    engine.free(other)
+    time.sleep(0.06)
+    heard = engine.step(planned(place))
+    assert [(each.place, each.hypothesis.final) for each in heard] == [(place, False), (place, True)]
+
+
+def test_heavy_tailed_delays_are_drawn_once_for_every_turn() -> None:
+    drawn = [planted_delay(2.0, 0.5, stream, turn) for stream in range(40) for turn in range(40)]
+    assert drawn == [planted_delay(2.0, 0.5, stream, turn) for stream in range(40) for turn in range(40)]
+    assert len(set(drawn)) == len(drawn)
+    assert np.median(drawn) == pytest.approx(2.0, rel=0.05)
+    assert np.std(np.log(drawn)) == pytest.approx(0.5, rel=0.1)
+    assert planted_delay(2.0, 0.0, 1, 1) == 2.0
+
+
+def test_one_place_stalls_from_a_turn_on_and_its_neighbours_do_not() -> None:
+    engine = FakeEngine(stalled_place=0, stalled_from_turn=1)
+    stalled, fine = engine.take(TrackOptions()), engine.take(TrackOptions())
+    said: list[list[str]] = [[], []]
+    for _ in range(2):
+        engine.hear(columns((stalled, SECOND, True), (fine, SECOND, True)))
+        heard = engine.step(planned(stalled, fine))
+        for own, place in zip(said, (stalled, fine), strict=True):
+            own += [words(hypothesis) for hypothesis in hypotheses(heard, place)]
+    assert said == [["w0 w1"], ["w0 w1", "w0 w1"]]
+
+
+def test_whole_finals_have_every_word_however_short_the_turn() -> None:
+    engine = FakeEngine(script="all of these five words", whole=True)
+    place = engine.take(TrackOptions())
+    engine.hear(columns((place, SECOND[:1600], False)))
+    engine.step(planned(place))
+    engine.hear(columns((place, NOTHING, True)))
+    (final,) = hypotheses(engine.step(planned(place)), place)
+    assert words(final) == "all of these five words"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxfleet.evaluation.latency import LatencyMeter, Percentiles, contained, percentiles
+from voxfleet.evaluation.latency import Late, LatencyMeter, Percentiles, contained, percentiles, rank
 from voxfleet.wire.native import AckMessage, FinalMessage, PartialMessage, WordMessage
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=8)
@@ -87,6 +87,59 @@ def test_only_equal_words_are_contained_and_in_order(partial: list[str], said: l
     assert places == sorted(set(places))
     remaining = iter(partial)
     assert all(said[place] in remaining for place in places)
+
+
+SPANS = [(0.5, 1.25), (1.5, 2.0), (6.0, 7.0)]
+
+
+def closed(start: float, end: float, *words: tuple[str, float, float]) -> FinalMessage:
+    listed = [WordMessage(*word) for word in words]
+    return FinalMessage(0, 0, start, end, " ".join(word[0] for word in words), listed)
+
+
+@pytest.mark.parametrize(
+    ("message", "spoken_until"),
+    [
+        pytest.param(
+            closed(0.4, 2.5, ("good", 0.5, 1.0)), 2.0, id="the last speech in the turn, whatever the words say"
+        ),
+        pytest.param(closed(0.4, 2.5), 2.0, id="even without words"),
+        pytest.param(closed(0.4, 1.4), 1.25, id="the pause that ended it"),
+        pytest.param(closed(0.4, 1.75, ("good", 0.5, 1.0)), 1.75, id="cut in the middle of speech"),
+        pytest.param(closed(6.5, 7.5), 7.0, id="a turn that begins in the middle of speech"),
+        pytest.param(closed(2.5, 3.5, ("ghost", 2.6, 2.9)), 2.9, id="no speech in it: by its words"),
+        pytest.param(closed(0.0, 0.4, ("ghost", 0.1, 0.3)), 0.3, id="before any speech"),
+    ],
+)
+def test_where_the_caller_knows_its_speech_finals_count_from_its_end(
+    message: FinalMessage, spoken_until: float
+) -> None:
+    meter = LatencyMeter(0.1, SPANS)
+    meter.heard(message, 9.0)
+    due = meter.due(spoken_until)
+    assert meter.timed_finals() == [Late(due, 9.0 - due)]
+    assert meter.finals() == [9.0 - due]
+
+
+def test_an_empty_turn_without_known_speech_has_no_final_latency() -> None:
+    for spans in ([], SPANS):
+        meter = LatencyMeter(0.1, spans)
+        meter.heard(closed(2.5, 3.5), 9.0)
+        assert meter.timed_finals() == []
+
+
+def test_every_latency_says_when_it_was_due() -> None:
+    meter = LatencyMeter(0.1)
+    meter.heard(partial("good"), 0.9)
+    meter.heard(final(0, 0, ("good", 0.2, 0.55), ("day", 0.6, 1.0)), 1.5)
+    ((good, day),) = meter.timed_emissions()
+    assert (good.due, good.seconds) == pytest.approx((0.6, 0.3))
+    assert day == Late(1.0, 0.5)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1), st.sampled_from([50, 90, 95, 99, 100]), st.integers(2, 4))
+def test_a_rank_is_the_same_of_the_same_values_many_times_over(values: list[float], percent: int, times: int) -> None:
+    assert rank(sorted(values * times), percent) == rank(sorted(values), percent)
 
 
 def test_percentiles_are_values_that_occurred() -> None:

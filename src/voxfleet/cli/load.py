@@ -34,7 +34,7 @@ from voxfleet.evaluation.manifests.read import read_manifest
 from voxfleet.evaluation.report.document import About, LoadReport, Problem, Target, to_json
 from voxfleet.evaluation.sound.calls import compose
 from voxfleet.evaluation.sound.line import Line
-from voxfleet.evaluation.sound.pool import Pool
+from voxfleet.evaluation.sound.pool import RATES, Pool
 from voxfleet.evaluation.text.normalise import Normaliser, for_language
 from voxfleet.settings import Settings
 
@@ -88,6 +88,8 @@ def load(order: LoadOrder, settings: Settings) -> int:
     from voxfleet.cli.measure import run_loop
 
     need("voxfleet load", "picows", "scipy")
+    if order.sample_rate not in RATES:
+        raise BadOption("--sample-rate", order.sample_rate, "8000 or 16000")
     raise_file_limit()
     screen = console(error=order.as_json)
     with bars(screen) as progress:

@@ -35,15 +35,18 @@ def show_load(report: LoadReport, screen: "Console", written: Sequence[Path]) ->
         f"callers     {counts.offered} offered, {counts.admitted} admitted, {counts.refused} refused, {counts.failed} failed, "
         f"{counts.most_at_once} at once" + (f"  [dim]({escape(reasons)})[/]" if reasons else "")
     )
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("latency, s")
-    for heading in ("p50", "p90", "p95", "p95 interval", "p99", "max", "events"):
-        table.add_column(heading, justify="right")
-    for latency in report.latencies:
-        table.add_row(*_row(latency))
-    screen.print(table)
+    if report.latencies:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("latency, s")
+        for heading in ("p50", "p90", "p95", "p95 interval", "p99", "max", "events"):
+            table.add_column(heading, justify="right")
+        for latency in report.latencies:
+            table.add_row(*_row(latency))
+        screen.print(table)
+    if any(latency.too_few for latency in report.latencies):
+        line("[dim]? rests on too few events: p95 needs 100, p99 needs 1,000[/]")
     stability = report.stability
-    restless = "" if stability.upwr is None else f", {stability.upwr:.1%} of words changed after they were shown"
+    restless = "" if stability.upwr is None else f", {100 * stability.upwr:.1f} % of them shown otherwise before"
     line(
         f"text        {stability.final_words} words in {stability.turns} turns{restless}, "
         f"{stability.committed_revisions} committed words changed"
@@ -56,8 +59,8 @@ def show_load(report: LoadReport, screen: "Console", written: Sequence[Path]) ->
     line(f"stalls      {len(report.stalls)} of more than 5 s")
     health = report.health
     line(
-        f"generator   sent {health.lag_p99 * 1000:.1f} ms late at p99, {health.cpu_share:.0%} of a core, "
-        f"{report.bytes_sent / 1e6:.0f} MB out, {report.bytes_received / 1e6:.1f} MB in"
+        f"generator   sent {health.lag_p99 * 1000:.1f} ms late at p99, {100 * health.cpu_share:.0f} % of a core, "
+        f"{report.bytes_sent / 1e6:.1f} MB out, {report.bytes_received / 1e3:.0f} kB in"
     )
     show_problems(report.problems, screen)
     for path in written:

@@ -117,6 +117,11 @@ class Caller(WSListener):
         self._over(self)
 
     @property
+    def connected(self) -> bool:
+        """The WebSocket was open at some time."""
+        return self._transport is not None
+
+    @property
     def is_over(self) -> bool:
         return self._is_over
 
@@ -195,6 +200,8 @@ async def dial(caller: Caller, dialect: Dialect, ask: Ask) -> None:
                 websocket_handshake_timeout=OPEN_SECONDS,
                 max_frame_size=16 * 2**20,
             )
+            if not caller.connected:  # picows returns as if all were well
+                caller.end("failed", "no_connection", "the server hung up before the WebSocket was open")
             await caller.admitted
     except TimeoutError:
         caller.end("failed", "no_answer", f"neither admitted nor refused within {OPEN_SECONDS:g} s")

@@ -40,12 +40,17 @@ class Wakes:
 
 
 class Pacer:
-    """Speaks for all callers. `clock` is the run's: seconds since it began."""
+    """Speaks for all callers. `clock` is the run's: seconds since it began.
 
-    def __init__(self, clock: Callable[[], float], measure_from: float) -> None:
+    From `measure_from` on its lateness is watched. After `until` all callers leave at once and nobody is owed a frame in
+    time; the heartbeat still tells if the loop stands still while the last texts come.
+    """
+
+    def __init__(self, clock: Callable[[], float], measure_from: float, until: float) -> None:
         self.wakes = Wakes()
         self._clock = clock
         self._measure_from = measure_from
+        self._until = until
         self._due: list[tuple[float, int, Caller | None]] = []
         self._cpu: tuple[float, float] | None = None
 
@@ -76,7 +81,7 @@ class Pacer:
                 if measured:
                     self.wakes.late.append(now - due)
                 continue
-            if measured and not (caller.paused or caller.behind):
+            if measured and now < self._until and not (caller.paused or caller.behind):
                 self.wakes.late.append(now - due)
                 self.wakes.frames += 1
             self._turn(due, number, caller, now)

@@ -5,8 +5,10 @@ last caller has ended, or when it is told to stop: then what there is is kept an
 """
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -100,8 +102,12 @@ class Run:
 
     async def run(self) -> Course:
         """The whole run. Cancelling it loses it; `stop` keeps what there is."""
+        with _without_collections():
+            return await self._run()
+
+    async def _run(self) -> Course:
         self._began = asyncio.get_running_loop().time()
-        pacer = Pacer(self.now, self._plan.warm_up)
+        pacer = Pacer(self.now, self._plan.warm_up, self._plan.end)
         self.course.wakes = pacer.wakes
         async with asyncio.TaskGroup() as group:
             others = [group.create_task(pacer.run()), group.create_task(self._watched())]
@@ -146,6 +152,19 @@ class Run:
             await asyncio.sleep(0.25)
             if self._watch is not None:
                 self._watch(self.course, self.now())
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """No cyclic garbage collection: looking through the records of 2,000 callers, it stands still for 0.1 s each time."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def greeting(course: Course) -> "ReadyMessage | None":
