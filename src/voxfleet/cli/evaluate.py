@@ -192,6 +192,7 @@ class _Hearing:
 
     def _interrupt(self) -> None:
         self.partial = True
+        self._progress.console.print("[yellow]stopping; what was heard will be scored and written[/]")
         self._stopped.set()
 
     async def _mode(self, items: Sequence[Item], mode: Mode) -> Sequence[Heard]:

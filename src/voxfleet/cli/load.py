@@ -194,6 +194,7 @@ class _Loading:
 
     def _interrupt(self) -> None:
         self._interrupted = True
+        self._screen.print("[yellow]stopping; what there is will be read and written[/]")
         if self._run is not None:
             self._run.stop()
 

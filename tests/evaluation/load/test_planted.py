@@ -7,6 +7,7 @@ in time showed, plus what was planted. A few more callers speak all the time, be
 
 import asyncio
 import random
+import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -103,13 +104,31 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Watched]:
         async def all_at_once(streams_before: int) -> list[Watched]:
             return list(await asyncio.gather(*(watched(server.url, pool, streams_before) for server in servers)))
 
-        for attempt in range(
-            2
-        ):  # once more where this machine was so busy that by the generator's own rule it is invalid
+        for attempt in range(2):
             found = run_loop(all_at_once(attempt * (DRIVERS + CALLERS)))
-            if all(health(run.account.course.wakes).valid for run in found):
+            if noise(found) == 0.0 and all(health(run.account.course.wakes).valid for run in found):
                 break
+        if noise(found) > 0.25:
+            pytest.skip("this machine is too busy to serve anybody in time, with or without a planted delay")
         return found
+
+
+def noise(runs: list[Watched]) -> float:
+    """What the machine added by itself, beyond what it adds at rest: how unevenly the server in time showed first words,
+    and how unevenly the late ones were late within a turn, where the plan is the same for every word."""
+    first = [x for own in runs[0].of(lambda reading: reading.first_partials).values() for x in own]
+    uneven = [spread(first) - 0.02]
+    before = runs[0].of(lambda reading: reading.emissions)
+    for run in runs[1:]:
+        after = run.of(lambda reading: reading.emissions)
+        late = [[b - a for a, b in zip(before[number], after[number], strict=True)] for number in before]
+        uneven.append(spread([x - statistics.median(own) for own in late for x in own]) - 0.07)
+    return max(0.0, *uneven)
+
+
+def spread(values: list[float]) -> float:
+    """From p10 to p90."""
+    return rank(sorted(values), 90) - rank(sorted(values), 10)
 
 
 def planted(run: Watched, number: int) -> float:
@@ -117,26 +136,36 @@ def planted(run: Watched, number: int) -> float:
     return planted_delay(MEDIAN, SIGMA, run.stream[number], 0)
 
 
-def within(plant: float) -> float:
-    return max(0.005, 0.02 * plant)
+def within(plant: float, runs: list[Watched]) -> float:
+    """5 ms or 2 %, and on a busy machine what it added by itself."""
+    return max(0.005, 0.02 * plant) + noise(runs)
 
 
-@pytest.mark.parametrize("percent", [50, 90])
-@pytest.mark.parametrize("kind", ["finals", "emissions", "first_partials"])
-def test_a_constant_delay_is_recovered(runs: list[Watched], kind: str, percent: int) -> None:
-    before, after = (run.of(lambda reading: getattr(reading, kind)) for run in runs[:2])
-    figures = [rank(sorted(x for own in side.values() for x in own), percent) for side in (before, after)]
-    assert figures[1] - figures[0] == pytest.approx(CONSTANT, abs=within(CONSTANT))
-
-
-@pytest.mark.parametrize("percent", [50, 90])
-@pytest.mark.parametrize("kind", ["finals", "emissions", "first_partials"])
-def test_heavy_tailed_delays_are_recovered(runs: list[Watched], kind: str, percent: int) -> None:
-    before, after = (run.of(lambda reading: getattr(reading, kind)) for run in (runs[0], runs[2]))
-    expected = rank(sorted(x + planted(runs[2], number) for number, own in before.items() for x in own), percent)
-    assert rank(sorted(x for own in after.values() for x in own), percent) == pytest.approx(
-        expected, abs=within(expected)
+def residuals(runs: list[Watched], late: Watched, kind: str, plant: Callable[[int], float]) -> list[float]:
+    """Of every event: how much later it came than in the run in time, beyond what was planted."""
+    before, after = (run.of(lambda reading: getattr(reading, kind)) for run in (runs[0], late))
+    return sorted(
+        now - was - plant(number) for number in before for was, now in zip(before[number], after[number], strict=True)
     )
+
+
+KINDS = ["finals", "emissions", "first_partials"]
+
+
+@pytest.mark.parametrize("percent", [50, 90])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_constant_delay_is_recovered(runs: list[Watched], kind: str, percent: int) -> None:
+    beyond = residuals(runs, runs[1], kind, lambda _number: CONSTANT)
+    assert rank(beyond, percent) == pytest.approx(0.0, abs=within(CONSTANT, runs))
+
+
+@pytest.mark.parametrize("percent", [50, 90])
+@pytest.mark.parametrize("kind", KINDS)
+def test_heavy_tailed_delays_are_recovered(runs: list[Watched], kind: str, percent: int) -> None:
+    """Event by event: a percentile of few turns that are far apart is a matter of luck."""
+    beyond = residuals(runs, runs[2], kind, lambda number: planted(runs[2], number))
+    plants = sorted(planted(runs[2], record.number) for record, _ in runs[2].account.readings)
+    assert rank(beyond, percent) == pytest.approx(0.0, abs=within(rank(plants, percent), runs))
 
 
 def test_every_caller_said_one_turn_and_was_told_the_same_by_all(runs: list[Watched]) -> None:

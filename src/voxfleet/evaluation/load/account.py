@@ -36,6 +36,8 @@ CDF_POINTS = 200
 LINES = 60
 """Callers in the timeline."""
 REFUSALS = 500
+KEPT = 3
+"""Frames of each record that stay when it is read: the greeting. A search holds many runs."""
 PROBLEMS = 200
 """Problems that are told one by one; all are counted."""
 
@@ -76,6 +78,7 @@ def account(course: Course, progress: Callable[[int, int], None] = lambda _done,
     readings = []
     for number, record in enumerate(course.records):
         readings.append((record, read(record, course.plan.dialect)))
+        del record.heard[KEPT:]
         progress(number + 1, len(course.records))
     return Account(course, readings)
 

@@ -38,7 +38,7 @@ class Script(Protocol):
 
 @dataclass(slots=True)
 class Record:
-    """What is known of one call when it is over. Times are seconds of the run, on the event loop's clock."""
+    """What is known of one call when it is over. Times are seconds of the run, on one monotonic clock."""
 
     number: int
     came: float

@@ -69,9 +69,9 @@ class Pacer:
 
     def _speak(self) -> None:
         """Everything that is due now, for at most a few milliseconds: what arrives must be stamped too."""
-        now = self._clock()
-        measured = now >= self._measure_from
         for _ in range(200):
+            now = self._clock()
+            measured = now >= self._measure_from
             due, number, caller = self._due[0]
             if due > now:
                 break
