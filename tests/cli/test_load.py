@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
 from tests.server import FAKE, Server, serving
+from voxfleet.audio.pcm import wav
 from voxfleet.cli import exits
 
 PLACES = 4
@@ -193,6 +195,7 @@ def test_nobody_there_is_said_once_with_an_exit_code_of_its_own(voxfleet: Run) -
         (["--sample-rate", "44100"], "--sample-rate"),
         (["--dialect", "morse"], "--dialect must be one of native"),
         (["--audio", "nowhere.tsv"], "nowhere.tsv"),
+        (["--match", "nothing-like-it"], "part of the name of a recording"),
     ],
 )
 def test_bad_options_are_named_before_anything_is_called(options: list[str], sentence: str, voxfleet: Run) -> None:
@@ -211,3 +214,21 @@ def test_without_a_url_a_private_server_is_started_and_gone_afterwards(voxfleet:
     assert report["about"]["target"]["private"] is True
     assert report["streams"]["finished"] == 2
     assert report["accuracy"]["calls"] == 2
+
+
+def test_only_the_recordings_asked_for_are_said(server: Server, tmp_path: Path, voxfleet: Run) -> None:
+    """What is not said can't be in the way: here an unreadable recording, and one without a reference."""
+    rows = ["file\ttranscript"]
+    for name, transcript in (("calls/a.wav", "amber"), ("calls/b.wav", "birch"), ("other/c.wav", "")):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(wav(np.random.default_rng(1).normal(0, 0.2, 32_000).astype(np.float32), 16_000))
+        rows.append(f"{name}\t{transcript}")
+    (tmp_path / "other/c.wav").write_bytes(b"no audio")
+    (tmp_path / "m.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    options = ["--audio", tmp_path / "m.tsv", "--match", "calls/", "--json", "--report", "-"]
+    done = voxfleet("load", "--url", server.url, "--streams", 2, "--seconds", 8, "--warm-up", 1, *options)
+    assert done.returncode == exits.OK, done.stderr
+    report = document(done.stdout)
+    assert report["accuracy"]["calls"] == 2
+    assert "those with 'calls/' in their name: 2 clips" in report["about"]["audio"]

@@ -25,8 +25,8 @@ def show_evaluation(document: EvaluationReport, screen: "Console", written: Sequ
     screen.print()
     if document.about.partial:
         line("[bold yellow]PARTIAL[/] stopped before its time; the figures are of what had been heard.")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("", "WER", "95 % interval", "sub", "del", "ins", "words", "raw WER", "CER", "p95 final"):
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    for heading in ("", "WER", "95 %", "sub", "del", "ins", "words", "raw WER", "CER", "p95 final"):
         table.add_column(heading, justify="left" if not heading else "right")
     for mode in document.modes:
         words = mode.words
@@ -98,7 +98,5 @@ def _rate(words: Words) -> str:
 
 def _interval(rate: Figure | None) -> str:
     return (
-        ""
-        if rate is None or rate.low is None or rate.high is None
-        else f"{100 * rate.low:.1f} to {100 * rate.high:.1f}"
+        "" if rate is None or rate.low is None or rate.high is None else f"{100 * rate.low:.1f}–{100 * rate.high:.1f}"
     )

@@ -134,8 +134,12 @@ def _pool(order: LoadOrder, progress: Callable[[int, int], None]) -> tuple[Pool,
         named, problems = "synthetic bursts of sound, no words in them", []
     else:
         manifest = sample_manifest() if order.audio is None else read_manifest(Path(order.audio))
-        pool = Pool.load(manifest.items, samples_of, rate=rate, line=order.line, seed=order.seed, progress=progress)
+        chosen = [item for item in manifest.items if order.match in item.id]
+        if not chosen:
+            raise BadOption("--match", order.match, "part of the name of a recording")
+        pool = Pool.load(chosen, samples_of, rate=rate, line=order.line, seed=order.seed, progress=progress)
         named = manifest.path.name if order.audio else manifest.form
+        named += f", those with '{order.match}' in their name" if order.match else ""
         problems = problems_of(manifest.bad + pool.bad, order.match)
     line = "" if order.line.clean else f"; {order.line}"
     about = (

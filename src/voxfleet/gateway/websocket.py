@@ -148,18 +148,19 @@ class Wire:
         """Until the caller leaves or the call fails; a caller that is too fast is made to wait here."""
         self.protocol.listen(self._hear)
         leaving = asyncio.create_task(self._left())
+        crowded = asyncio.create_task(self._crowded.wait())
         try:
             while not leaving.done() and self._conversation.failure is None:
-                crowded = asyncio.create_task(self._crowded.wait())
                 await asyncio.wait({leaving, crowded}, return_when=asyncio.FIRST_COMPLETED)
-                crowded.cancel()
                 if self._crowded.is_set():
                     await self._conversation.pace()
                     self._crowded.clear()
                     self.protocol.resume()
+                    crowded = asyncio.create_task(self._crowded.wait())
         finally:
             leaving.cancel()
-            await asyncio.gather(leaving, return_exceptions=True)
+            crowded.cancel()
+            await asyncio.gather(leaving, crowded, return_exceptions=True)
 
     async def _left(self) -> None:
         while (await self._socket.receive())["type"] != "websocket.disconnect":
