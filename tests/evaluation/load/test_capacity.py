@@ -105,6 +105,19 @@ def test_there_is_always_a_rung_past_the_knee() -> None:
         assert any(rung.streams >= 1.05 * found.streams and not rung.meets for rung in found.rungs)
 
 
+def test_where_the_long_rung_fails_the_search_goes_on_below_it() -> None:
+    """A minute is held with up to 600 streams, three minutes with up to 450."""
+    found, rungs = search(
+        lambda streams, seconds: account_of(
+            streams, seconds, late=0.4 if streams <= (600 if seconds <= 60 else 450) else 9.0, every=20.0
+        ),
+        first=100,
+    )
+    assert found.streams is not None
+    assert 0.9 * 450 <= found.streams <= 450
+    assert len(rungs) <= 40
+
+
 def test_a_queue_that_only_a_long_rung_shows_lowers_the_capacity() -> None:
     """Past 100 streams the lag grows so slowly that a minute does not show it, and three do."""
 

@@ -106,8 +106,12 @@ class _Search:
             if streams >= most or not (rung.meets or _too_short(rung)):
                 break
             streams = min(streams * 2, most)
-        while rung.valid and not self.best and 1 < self.worst < math.inf:
-            rung = await self._try(int(self.worst) // 2, self._seconds)
+        await self.down()
+
+    async def down(self) -> None:
+        """Halve what failed until something meets."""
+        while self.rungs[-1].valid and not self.best and 1 < self.worst < math.inf:
+            await self._try(int(self.worst) // 2, self._seconds)
 
     async def between(self) -> None:
         while self.best:
@@ -118,19 +122,14 @@ class _Search:
             await self._try(self.best + int(gap) // 2, self._seconds)
 
     async def confirm(self) -> None:
+        """Hold the best for longer; where it fails then, the search goes on below it."""
         while self.best and not await self._holds(self.best):
-            pass
+            await self.down()
+            await self.between()
 
     async def _holds(self, streams: int) -> bool:
         rung = await self._try(streams, self._seconds * HELD_LONGER)
-        if rung.meets:
-            return True
-        if not rung.valid:
-            return True  # the generator could not hold it, which says nothing of the server
-        lower = streams - max(1, round(FINENESS * streams))
-        if lower >= 1 and not any(tried.streams == lower for tried in self.rungs):
-            await self._try(lower, self._seconds)
-        return False
+        return rung.meets or not rung.valid  # what the generator could not hold says nothing of the server
 
     async def beyond(self, most: int) -> None:
         """One rung a fifth past the knee, if none near it was tried."""
