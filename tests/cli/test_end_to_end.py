@@ -143,6 +143,7 @@ def test_ctrl_c_stops_the_command_and_its_server() -> None:
         text=True,
         env=clean,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -158,6 +159,11 @@ def test_ctrl_c_stops_the_command_and_its_server() -> None:
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline, "the server is still there"
         time.sleep(0.1)
+
+
+def hear_ctrl_c() -> None:
+    """What runs in the background of a script inherits a deaf ear for Ctrl-C; a user's terminal gives none."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children_of(pid: int) -> list[int]:

@@ -130,6 +130,8 @@ def _pool(order: LoadOrder, progress: Callable[[int, int], None]) -> tuple[Pool,
 
     rate = order.sample_rate
     if order.audio == SYNTHETIC:
+        if order.match:
+            raise BadOption("--match", order.match, "part of the name of a recording; synthetic sounds have none")
         pool = Pool.synthetic(rate, line=order.line, seed=order.seed)
         named, problems = "synthetic bursts of sound, no words in them", []
     else:
