@@ -8,11 +8,10 @@ import msgspec
 from voxfleet.cli import exits
 from voxfleet.cli.measure import need
 from voxfleet.cli.terminal import console, print_json
-from voxfleet.evaluation.faults import BadReport
-from voxfleet.evaluation.report.compare import Comparison, compare
-from voxfleet.evaluation.report.compare_load import LoadComparison, compare_load
+from voxfleet.evaluation.report.compare import Comparison, compare_reports
+from voxfleet.evaluation.report.compare_load import LoadComparison
 from voxfleet.evaluation.report.comparison_page import plain, render_comparison
-from voxfleet.evaluation.report.document import EvaluationReport, LoadReport, read_report
+from voxfleet.evaluation.report.document import read_report
 from voxfleet.evaluation.report.write import replace
 from voxfleet.evaluation.statistics.comparison import Verdict
 
@@ -32,14 +31,7 @@ def compare_files(
     Raises BadReport.
     """
     need("comparing reports", "scipy")
-    a, b = read_report(path_a), read_report(path_b)
-    found: Comparison | LoadComparison
-    if isinstance(a, LoadReport) and isinstance(b, LoadReport):
-        found = compare_load(a, b)
-    elif isinstance(a, EvaluationReport) and isinstance(b, EvaluationReport):
-        found = compare(a, b, mode_a, mode_b, margin=margin)
-    else:
-        raise BadReport(path_b, f"is not of the same kind as {path_a}")
+    found = compare_reports(read_report(path_a), read_report(path_b), mode_a, mode_b, margin=margin)
     _show(found, as_json=as_json)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

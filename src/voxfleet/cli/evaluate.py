@@ -4,8 +4,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,6 @@ from voxfleet.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
-
-LIVE_DEFAULT = 4
-"""Live recordings at a time; more would measure the load, which `voxfleet load` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +177,10 @@ class _Hearing:
     async def run(self, items: Sequence[Item]) -> Mapping[str, Sequence[Heard]]:
         heard: dict[str, Sequence[Heard]] = {}
         waiting = self._progress.add_task("starting a private server", total=None, note="")
-        async with AsyncExitStack() as stack:
-            self.url = await stack.enter_async_context(server_at(self._order.url, self._private(), lambda _note: None))
+        settings = with_model(self._settings, self._order.model, self._order.at_once)
+        if self._order.url is None:
+            self.model = settings.workers[0].model
+        async with server_at(self._order.url, settings, lambda _note: None) as self.url:
             self._progress.update(waiting, visible=False)
             with on_interrupt(self._interrupt):
                 for mode in self._order.modes:
@@ -209,15 +207,6 @@ class _Hearing:
         found = await hear_all(items, mode, asked, at_once=order.at_once, stopped=self._stopped, told=told)
         self._progress.update(task, visible=False)
         return found
-
-    def _private(self) -> Settings:
-        """A private server with as many places as will be asked for, and the model."""
-        workers = with_model(self._settings, self._order.model).workers
-        self.model = workers[0].model
-        places = self._order.at_once
-        return replace(
-            self._settings, workers=tuple(replace(worker, places=worker.places or places) for worker in workers)
-        )
 
 
 def _about(order: EvaluateOrder, manifest: Manifest, items: Sequence[Item], hearing: _Hearing) -> About:

@@ -3,10 +3,11 @@
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from voxfleet.cli import exits
 from voxfleet.cli.load_view import show_load, show_rung
@@ -77,10 +78,6 @@ class LoadOrder:
     most: int
     report: Path | None
     as_json: bool
-
-    @property
-    def warms(self) -> float:
-        return WARM_UP + self.streams / 100 if self.warm_up is None else self.warm_up
 
 
 def load(order: LoadOrder, settings: Settings) -> int:
@@ -169,7 +166,8 @@ class _Loading:
         from voxfleet.evaluation.load.account import load_report
 
         waiting = self._progress.add_task("starting a private server", total=None, note="")
-        async with self._server() as url:
+        settings = with_model(self._settings, self._order.model)
+        async with server_at(self._order.url, settings, lambda _note: None) as url:
             self._progress.update(waiting, visible=False)
             with on_interrupt(self._interrupt):
                 capacity = None
@@ -187,16 +185,11 @@ class _Loading:
                     shown = await self._hold(url, self._order.streams, self._order.seconds)
             about = self._about(shown.course, url, about_audio)
         found = load_report(shown, about, str(self._order.arrivals), self._normaliser)
-        return replace_struct(found, capacity=capacity, problems=problems + found.problems)
+        return msgspec.structs.replace(found, capacity=capacity, problems=problems + found.problems)
 
     @property
     def _normaliser(self) -> Normaliser:
         return for_language(self._order.language)
-
-    @asynccontextmanager
-    async def _server(self) -> Any:
-        async with server_at(self._order.url, with_model(self._settings, self._order.model), lambda _note: None) as url:
-            yield url
 
     def _interrupt(self) -> None:
         self._interrupted = True
@@ -261,13 +254,6 @@ class _Loading:
             audio=audio,
             partial=self._interrupted or course.partial,
         )
-
-
-def replace_struct(report: LoadReport, **changes: Any) -> LoadReport:
-    """The report with some fields changed."""
-    import msgspec
-
-    return msgspec.structs.replace(report, **changes)
 
 
 def _shown(accounts: "list[Account]", streams: int | None) -> "Account":

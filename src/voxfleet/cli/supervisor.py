@@ -178,11 +178,12 @@ async def private_server(settings: Settings) -> AsyncIterator[str]:
         yield processes.url
 
 
-def with_model(settings: Settings, model: str | None) -> Settings:
-    """The settings, with a worker of that model where none serves it."""
-    if model is None or any(worker.model == model for worker in settings.workers):
-        return settings
-    return replace(settings, workers=(replace(settings.workers[0], model=model, options={}),))
+def with_model(settings: Settings, model: str | None, places: int = 0) -> Settings:
+    """The settings, with a worker of that model where none serves it, and with so many places where none are set."""
+    workers = settings.workers
+    if model is not None and all(worker.model != model for worker in workers):
+        workers = (replace(workers[0], model=model, options={}),)
+    return replace(settings, workers=tuple(replace(worker, places=worker.places or places) for worker in workers))
 
 
 @asynccontextmanager

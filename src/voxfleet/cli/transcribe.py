@@ -19,7 +19,7 @@ from voxfleet.cli.supervisor import server_at, with_model
 from voxfleet.cli.terminal import clock_time, console, print_error, print_json
 from voxfleet.client import RemoteError, StreamOptions
 from voxfleet.client.call import Outcome, fast_call, live_call
-from voxfleet.errors import CapacityError, VoxfleetError, by_code
+from voxfleet.errors import VoxfleetError
 from voxfleet.settings import Settings
 from voxfleet.wire.transcript import Format, document, lines_of, render
 
@@ -105,10 +105,9 @@ def private_settings(settings: Settings, order: Order) -> Settings:
 
     Each place of the embedded engine costs half a second at the start. Places somebody has set stay as they are.
     """
-    workers = with_model(settings, order.model).workers
     channels = sorted(map(channels_of, order.files), reverse=True)
     places = sum(channels[: 1 if order.live else order.jobs])
-    workers = tuple(replace(worker, places=worker.places or places) for worker in workers)
+    workers = with_model(settings, order.model, places).workers
     telemetry = replace(settings.telemetry, log_level="warning")
     return replace(
         settings, gateway=replace(settings.gateway, host="127.0.0.1", port=0), telemetry=telemetry, workers=workers
@@ -147,7 +146,7 @@ async def _one_fast(order: Order, file: Path, url: str, progress: FileProgress) 
                 )
                 break
             except RemoteError as refusal:
-                if attempt == TRIES or not _may_wait(refusal):
+                if attempt == TRIES or not refusal.wants_place:
                     raise
                 await asyncio.sleep(refusal.retry_after or 1.0)
     except VoxfleetError as error:
@@ -211,12 +210,6 @@ def _write(order: Order, result: Result) -> None:
     heading = f"==> {result.file} <==\n" if len(order.files) > 1 else ""
     sys.stdout.write(heading + text)
     sys.stdout.flush()
-
-
-def _may_wait(refusal: RemoteError) -> bool:
-    """Whether the refusal is only for want of a place."""
-    kind = by_code(refusal.remote_code)
-    return kind is not None and issubclass(kind, CapacityError)
 
 
 def _exit_code(results: Sequence[Result]) -> int:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from voxfleet.errors import VoxfleetError
+from voxfleet.errors import CapacityError, VoxfleetError, by_code
 from voxfleet.wire import native
 from voxfleet.wire.options import StreamOptions
 
@@ -29,6 +29,12 @@ class RemoteError(VoxfleetError):
         self.remote_retryable = message.retryable
         self.remote_close_code = close_code
         self.retry_after = message.retry_after
+
+    @property
+    def wants_place(self) -> bool:
+        """Whether nothing is wrong but that there was no place: the same request may be welcome later."""
+        kind = by_code(self.remote_code)
+        return kind is not None and issubclass(kind, CapacityError)
 
 
 class ConnectionFailed(VoxfleetError):

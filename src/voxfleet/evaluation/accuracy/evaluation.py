@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from voxfleet.errors import VoxfleetError
 from voxfleet.evaluation.accuracy.hearing import Heard
@@ -17,11 +16,11 @@ from voxfleet.evaluation.report.document import (
     About,
     Cost,
     EvaluationReport,
-    Figure,
     ItemResult,
     ModeResult,
     Problem,
 )
+from voxfleet.evaluation.report.estimates import figure
 from voxfleet.evaluation.report.numbers import errors
 from voxfleet.evaluation.statistics.comparison import compare
 
@@ -136,9 +135,8 @@ def streaming_cost(modes: Sequence[ModeResult]) -> list[Cost]:
         if not sum(words for _, words in a.values()):
             continue
         found = compare(a, b)
-        interval = found.interval
         p95 = next((latency.p95 for latency in mode.latencies if latency.name == "final"), None)
-        points = Figure(found.difference, interval.low if interval else None, interval.high if interval else None)
+        points = figure(found.difference, found.interval)
         costs.append(Cost(mode=mode.mode, points=points, final_p95=p95.value if p95 else None))
     return costs
 
@@ -157,7 +155,7 @@ def _clips(modes: Sequence[ModeResult], items: Mapping[str, Item], most: int) ->
     clips: dict[str, str] = {}
     for name in sorted(worst, key=lambda name: -worst[name])[:most]:
         try:
-            samples, rate = samples_of(replace(items[name]), 16_000)
+            samples, rate = samples_of(items[name], 16_000)
         except (VoxfleetError, OSError):
             continue
         clips[name] = clip_uri(samples, rate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voxfleet.evaluation.manifests.items import SPEECH
 from voxfleet.evaluation.report.document import Figure, Named
+from voxfleet.evaluation.report.estimates import figure
 from voxfleet.evaluation.statistics.intervals import proportion_interval
 from voxfleet.evaluation.statistics.resampling import Estimate, f1, figure_interval, rate_interval
 from voxfleet.evaluation.text.characters import diacritic_errors
@@ -230,12 +231,8 @@ def _rate(name: str, units: Mapping[str, Sequence[float]], meaning: str) -> Name
 
 
 def _figure(estimate: Estimate) -> Figure | None:
-    if estimate.value is None:
-        return None
-    interval = estimate.interval
-    return Figure(estimate.value, interval.low if interval else None, interval.high if interval else None)
+    return None if estimate.value is None else figure(estimate.value, estimate.interval)
 
 
 def _share(happened: int, count: int) -> Figure | None:
-    interval = proportion_interval(happened, count)
-    return None if not count or interval is None else Figure(happened / count, interval.low, interval.high)
+    return figure(happened / count, proportion_interval(happened, count)) if count else None

@@ -14,7 +14,7 @@ from voxfleet.audio.recording import Recording, channels_of
 from voxfleet.client import ConnectionFailed, RemoteError, StreamOptions
 from voxfleet.client.call import FRAME, live_call
 from voxfleet.client.recorded import RecordedOptions, transcribe
-from voxfleet.errors import CapacityError, VoxfleetError, by_code
+from voxfleet.errors import VoxfleetError
 from voxfleet.evaluation.latency import LatencyMeter
 from voxfleet.evaluation.manifests.audio import samples_of
 from voxfleet.evaluation.manifests.items import Item, Segment
@@ -22,7 +22,6 @@ from voxfleet.evaluation.report.document import Problem
 from voxfleet.evaluation.sound.line import Line
 from voxfleet.evaluation.sound.spans import Span, cut_out, speech_spans
 from voxfleet.speech import Samples
-from voxfleet.wire.native import ServerMessage
 
 RATE = 16_000
 LEAD = 0.3
@@ -178,8 +177,7 @@ async def _patient(way: "Way", part: Part, mode: Mode, asked: Asked, language: s
         try:
             return await way(part, mode, asked, language or asked.language)
         except RemoteError as refusal:
-            kind = by_code(refusal.remote_code)
-            if attempt == TRIES or kind is None or not issubclass(kind, CapacityError):
+            if attempt == TRIES or not refusal.wants_place:
                 raise
             await asyncio.sleep(refusal.retry_after or RETRY)
     raise AssertionError
@@ -192,10 +190,7 @@ async def _live(part: Part, mode: Mode, asked: Asked, language: str) -> _Result:
     options = StreamOptions(language=language, sample_rate=rate, model=asked.model, endpointing_ms=mode.endpointing_ms)
     meter = LatencyMeter(FRAME, [(start + LEAD, end + LEAD) for start, end in spans])
 
-    def learn(message: ServerMessage, at: float) -> None:
-        meter.heard(message, at)
-
-    outcome = await live_call(asked.url, recording, options, learn, api_key=asked.api_key)
+    outcome = await live_call(asked.url, recording, options, meter.heard, api_key=asked.api_key)
     finals = sorted(outcome.finals, key=lambda final: final.start)
     segments = tuple(Segment(speaker, f.start - LEAD, f.end - LEAD, f.text) for f in finals if f.text)
     return _Result(segments, None, tuple(meter.finals()), tuple(meter.emissions()), tuple(meter.first_partials()))

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 
 from voxfleet.evaluation.accuracy.figures import further_figures
 from voxfleet.evaluation.accuracy.hearing import Heard
-from voxfleet.evaluation.load.account import latency
 from voxfleet.evaluation.manifests.items import SPEECH, Item
 from voxfleet.evaluation.report.document import (
     AlignedWord,
-    Figure,
     ItemResult,
     Latency,
     ModeResult,
     Slice,
     Words,
 )
-from voxfleet.evaluation.statistics.resampling import rate_interval
-from voxfleet.evaluation.text.alignment import align_texts
+from voxfleet.evaluation.report.estimates import counted, latency, pooled
+from voxfleet.evaluation.text.alignment import AlignedWord as Step
+from voxfleet.evaluation.text.alignment import align_texts, count
 from voxfleet.evaluation.text.characters import score_characters
 from voxfleet.evaluation.text.counts import CharErrors, EditCounts, WordErrors
 from voxfleet.evaluation.text.normalise import Normaliser, for_language, normaliser
@@ -68,6 +67,8 @@ class Scored:
     words: WordErrors | None
     raw: WordErrors | None
     characters: CharErrors | None
+    alignment: Sequence[Step] = ()
+    """What `words` counts."""
 
     @property
     def item(self) -> Item:
@@ -80,7 +81,7 @@ def score_mode(name: str, heard: Sequence[Heard], rules: Rules) -> ModeResult:
     spoken = [one for one in scored if one.words is not None and one.item.kind == SPEECH]
     return ModeResult(
         mode=name,
-        items=[_result(one, rules) for one in scored],
+        items=[_result(one) for one in scored],
         words=_words(spoken, lambda one: one.words),
         raw=_words(spoken, lambda one: one.raw),
         characters=_words(spoken, lambda one: one.characters),
@@ -122,19 +123,19 @@ def _scored(heard: Heard, rules: Rules) -> Scored:
     if heard.text is None or item.reference is None:
         return Scored(heard, unit, None, None, None)
     rule = rules.of(item)
+    alignment = align_texts(item.reference, heard.text, rule)
     return Scored(
         heard,
         unit,
-        score(item.reference, heard.text, normalise=rule),
+        count(alignment),
         score(item.reference, heard.text, normalise=normaliser("raw")),
         score_characters(item.reference, heard.text, rule),
+        alignment,
     )
 
 
-def _result(one: Scored, rules: Rules) -> ItemResult:
+def _result(one: Scored) -> ItemResult:
     item, heard = one.item, one.heard
-    known = one.words is not None and item.reference is not None and heard.text is not None
-    aligned = align_texts(item.reference or "", heard.text or "", rules.of(item)) if known else []
     strange = is_runaway(heard.text, heard.seconds) if heard.text and heard.seconds else None
     return ItemResult(
         item=item.id,
@@ -144,46 +145,18 @@ def _result(one: Scored, rules: Rules) -> ItemResult:
         columns=dict(_columns(one)),
         reference=item.reference,
         hypothesis=heard.text,
-        words=_counts(one.words),
-        characters=_counts(one.characters),
-        alignment=[AlignedWord(str(word.op), word.reference, word.hypothesis) for word in aligned],
+        words=counted(one.words) if one.words else None,
+        characters=counted(one.characters) if one.characters else None,
+        alignment=[AlignedWord(str(word.op), word.reference, word.hypothesis) for word in one.alignment],
         runaway=str(strange) if strange else None,
         final_latency=[round(late, 4) for late in heard.final_latency],
         emission=[round(late, 4) for late in heard.emission],
     )
 
 
-def _counts(errors: EditCounts | None) -> Words | None:
-    if errors is None:
-        return None
-    return Words(
-        hits=errors.hits,
-        substitutions=errors.substitutions,
-        deletions=errors.deletions,
-        insertions=errors.insertions,
-        rate=Figure(errors.rate) if errors.rate is not None else None,
-    )
-
-
 def _words(group: Sequence[Scored], pick: Callable[[Scored], EditCounts | None]) -> Words:
     """Counts of many and the pooled rate with its interval over units."""
-    units: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    totals = [0, 0, 0, 0]
-    for one in group:
-        errors = pick(one)
-        if errors is None:
-            continue
-        parts = (errors.hits, errors.substitutions, errors.deletions, errors.insertions)
-        totals = [total + part for total, part in zip(totals, parts, strict=True)]
-        units[one.unit][0] += errors.errors
-        units[one.unit][1] += errors.reference
-    rate = None
-    if sum(totals[:3]):
-        estimate = rate_interval({unit: (counts[0], counts[1]) for unit, counts in units.items()})
-        interval = estimate.interval
-        value = sum(totals[1:]) / sum(totals[:3])
-        rate = Figure(value, interval.low if interval else None, interval.high if interval else None)
-    return Words(hits=totals[0], substitutions=totals[1], deletions=totals[2], insertions=totals[3], rate=rate)
+    return pooled((one.unit, errors) for one in group if (errors := pick(one)) is not None)
 
 
 def _latencies(heard: Sequence[Heard]) -> list[Latency]:

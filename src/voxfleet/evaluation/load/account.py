@@ -4,7 +4,7 @@ Only events due within the measured part count (the warm-up is discarded); calls
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from voxfleet.evaluation.load.run import Course
 from voxfleet.evaluation.report.document import (
     About,
     Accuracy,
-    Figure,
     Health,
     Latency,
     LoadReport,
@@ -25,14 +24,11 @@ from voxfleet.evaluation.report.document import (
     Stall,
     StreamLine,
     Streams,
-    Words,
 )
-from voxfleet.evaluation.statistics.resampling import rate_interval
-from voxfleet.evaluation.statistics.summary import Quantile, summarise
+from voxfleet.evaluation.report.estimates import latency, pooled
 from voxfleet.evaluation.text.normalise import Normaliser
-from voxfleet.evaluation.wer import WordErrors, score
+from voxfleet.evaluation.wer import score
 
-CDF_POINTS = 200
 LINES = 60
 """Callers in the timeline."""
 REFUSALS = 500
@@ -40,19 +36,6 @@ KEPT = 3
 """Frames of each record that stay when it is read: the greeting. A search holds many runs."""
 PROBLEMS = 200
 """Problems that are told one by one; all are counted."""
-
-MEANINGS = {
-    "admission": "from the moment a caller was due to come until the server said that it is admitted",
-    "first_partial": "of each turn: from the end of its first word (the server's word time, when that sample was due to "
-    "be sent) until a text showed it",
-    "emission": "of each word: from its end (the server's word time, when that sample was due to be sent) until the first "
-    "partial or final showed it",
-    "final": "of each turn: from the end of its speech (found by the load generator in what it sent, when that sample was "
-    "due to be sent) until its final",
-    "response_lag": "of each partial: from the end of the audio it covers (as the server says, when that was due to be "
-    "sent) until it came",
-}
-"""Keys are the names of latencies. The clock is the load generator's, always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,52 +144,14 @@ def latencies(found: Account) -> list[Latency]:
     return kinds
 
 
-def latency(name: str, seconds: Sequence[float]) -> Latency:
-    """Percentiles with intervals of at least one event, and the shape of their distribution."""
-    found = summarise(seconds)
-    assert found is not None
-    ranked = np.sort(np.asarray(seconds, np.float64))
-    picked = np.unique(np.linspace(0, len(ranked) - 1, min(CDF_POINTS, len(ranked))).round().astype(int))
-    return Latency(
-        name=name,
-        meaning=MEANINGS[name],
-        count=found.count,
-        p50=_figure(found.p50),
-        p90=_figure(found.p90),
-        p95=_figure(found.p95),
-        p99=_figure(found.p99),
-        largest=round(found.largest, 4),
-        too_few=[f"p{quantile.percent:g}" for quantile in found.quantiles if quantile.too_few],
-        cdf=[(round(float(ranked[k]), 4), round((k + 1) / len(ranked), 5)) for k in picked.tolist()],
-    )
-
-
 def accuracy(found: Account, normaliser: Normaliser) -> Accuracy | None:
     """WER of the calls whose words are known and that ended as they should; None where there are none."""
-    counts: dict[str, WordErrors] = {}
-    for record, reading in found.readings:
-        if record.outcome == "finished" and record.script.reference:
-            counts[str(record.number)] = score(record.script.reference, reading.text, normalise=normaliser)
-    if not counts:
-        return None
-    whole = sum(counts.values(), WordErrors())
-    return Accuracy(normaliser=normaliser.version, calls=len(counts), words=words_of(whole, counts))
-
-
-def words_of(whole: WordErrors, units: dict[str, WordErrors]) -> Words:
-    """Counts with the rate and its interval over the units."""
-    rate = None
-    if whole.rate is not None:
-        estimate = rate_interval({unit: (errors.errors, errors.reference) for unit, errors in units.items()})
-        interval = estimate.interval
-        rate = Figure(whole.rate, interval.low if interval else None, interval.high if interval else None)
-    return Words(
-        hits=whole.hits,
-        substitutions=whole.substitutions,
-        deletions=whole.deletions,
-        insertions=whole.insertions,
-        rate=rate,
-    )
+    counts = [
+        (str(record.number), score(record.script.reference, reading.text, normalise=normaliser))
+        for record, reading in found.readings
+        if record.outcome == "finished" and record.script.reference
+    ]
+    return Accuracy(normaliser=normaliser.version, calls=len(counts), words=pooled(counts)) if counts else None
 
 
 def problems(found: Account) -> list[Problem]:
@@ -220,13 +165,6 @@ def problems(found: Account) -> list[Problem]:
         for sentence in reading.unreadable[:1]
     ]
     return told[:PROBLEMS]
-
-
-def _figure(quantile: Quantile) -> Figure:
-    interval = quantile.interval
-    if interval is None:
-        return Figure(round(quantile.value, 4))
-    return Figure(round(quantile.value, 4), round(interval.low, 4), round(interval.high, 4))
 
 
 def _some(readings: list[tuple[Record, Reading]]) -> list[tuple[Record, Reading]]:

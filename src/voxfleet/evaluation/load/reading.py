@@ -13,7 +13,7 @@ from voxfleet.evaluation.latency import Late, LatencyMeter, plain
 from voxfleet.evaluation.load.caller import FRAME, Record
 from voxfleet.evaluation.load.dialect import Dialect
 from voxfleet.evaluation.report.document import Stability, Stall
-from voxfleet.wire.native import DoneMessage, FinalMessage, PartialMessage, ServerMessage
+from voxfleet.wire.native import FinalMessage, PartialMessage, ServerMessage
 
 STALL_SECONDS = 5.0
 STALL_SPEECH = 0.5
@@ -35,7 +35,6 @@ class Reading:
     finals_at: list[float] = field(default_factory=list)
     text: str = ""
     """All finals, in the order of their starts."""
-    server_said: DoneMessage | None = None
     unreadable: list[str] = field(default_factory=list)
 
 
@@ -68,8 +67,6 @@ def read(record: Record, dialect: Dialect) -> Reading:
             case FinalMessage():
                 finals.append(message)
                 reading.finals_at.append(arrival)
-            case DoneMessage():
-                reading.server_said = message
     for turn in meter.timed_emissions():
         moved = [_moved(late, record.started) for late in turn]
         reading.emissions += moved

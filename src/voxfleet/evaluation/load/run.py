@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from voxfleet.evaluation.load.arrivals import Arrival
-from voxfleet.evaluation.load.caller import FRAME, GOODBYE_SECONDS, Caller, Record, Script, dial
+from voxfleet.evaluation.load.caller import FRAME, Caller, Record, Script, dial
 from voxfleet.evaluation.load.dialect import Ask, Dialect
 from voxfleet.evaluation.load.pacer import Pacer, Wakes
 
@@ -179,8 +179,3 @@ def greeting(course: Course) -> "ReadyMessage | None":
                     if isinstance(message, ReadyMessage):
                         return message
     return None
-
-
-def longest(plan: Plan) -> float:
-    """Seconds a run can last: its end and the last goodbye."""
-    return plan.end + GOODBYE_SECONDS

@@ -21,6 +21,7 @@ from voxfleet.evaluation.report.document import (
     Report,
     Words,
 )
+from voxfleet.evaluation.report.estimates import figure
 from voxfleet.evaluation.report.numbers import errors, spoken
 from voxfleet.evaluation.statistics.resampling import least_units
 
@@ -86,12 +87,14 @@ class Comparison(Struct, frozen=True, kw_only=True, tag="comparison"):
     """Recordings whose reference is not the same in both."""
 
 
-def compare_reports(a: Report, b: Report, *, margin: float = MARGIN) -> Comparison | LoadComparison:
+def compare_reports(
+    a: Report, b: Report, mode_a: str | None = None, mode_b: str | None = None, *, margin: float = MARGIN
+) -> Comparison | LoadComparison:
     """Two reports of one kind. Raises BadReport where they are not, or can't be compared."""
     if isinstance(a, LoadReport) and isinstance(b, LoadReport):
         return compare_load(a, b)
     if isinstance(a, EvaluationReport) and isinstance(b, EvaluationReport):
-        return compare(a, b, margin=margin)
+        return compare(a, b, mode_a, mode_b, margin=margin)
     raise BadReport(_BOTH, "one is of load, the other of accuracy; only two of a kind can be compared")
 
 
@@ -237,7 +240,6 @@ def _difference(
     adjusted: float,
     verdict: str,
 ) -> Difference:
-    interval = found.interval
     return Difference(
         by=by,
         value=value,
@@ -245,7 +247,7 @@ def _difference(
         units=found.units,
         a=found.rate_a,
         b=found.rate_b,
-        difference=Figure(found.difference, interval.low, interval.high) if interval else Figure(found.difference),
+        difference=figure(found.difference, found.interval),
         p_value=found.p_value,
         adjusted=adjusted,
         verdict=verdict,
