@@ -21,6 +21,25 @@ A call: connect, read `ready`, send audio, read `partial` and `final` messages, 
 in the order in which their turns ended.
 """
 
+RESUMING = """\
+## Resuming a stream
+
+A stream outlives its connection. Its tokens (in `ready`, every `ack` and `reconnect`) say how far it is settled; they are
+signed, hold no words and no audio, and expire (`gateway.resume_seconds`). Streams of containers have none.
+
+1. Keep the newest `token`, and the audio sent since the `resume_from` that came with it (of `ready`: since the start).
+   Whatever was sent between the audio (`flush`, `configure`, `finish`) keeps its place in it.
+2. When the connection breaks, or ends with `engine_lost`, `engine_failed` or `draining`, connect to any gateway with the same
+   query and `resume=<token>`. On `reconnect` do so too, while the old connection still works.
+3. Send everything again from the `resumed_from` of the new `ready` on; it may come faster than real time. Flushes are
+   sent again even where they were answered: they end a turn where they did before, and each is answered again.
+4. Turns keep their numbers. A final whose channel and turn you have is the one you have: leave it out, and partials of that
+   turn with it. Totals in `done` are those of the whole stream.
+
+`resume_refused` means that the token is of no use: begin a new stream. The Python client (`voxfleet.client.connect`) does all
+of this by itself.
+"""
+
 
 def main() -> None:
     schema = native.schema()["$defs"]
@@ -29,6 +48,7 @@ def main() -> None:
     for name, meaning in native.QUERY.items():
         print(f"| `{name}` | {meaning} |")
     print("\nUnknown parameters are refused by name.\n")
+    print(RESUMING)
     _messages("Client to server", get_args(native.ClientMessage), schema)
     _messages("Server to client", get_args(native.ServerMessage), schema)
     _errors()

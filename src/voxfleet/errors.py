@@ -157,6 +157,44 @@ class BadGrammar(CallerError):
         super().__init__(f"the grammar can't be used: {why}")
 
 
+class ResumeRefused(CallerError):
+    """The token of a resumed stream can't be used; the caller must begin a new stream."""
+
+    code = "resume_refused"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"this stream can't be resumed: {why}; begin a new one")
+
+
+class TakenOver(CallerError):
+    """The stream goes on over another connection."""
+
+    code = "taken_over"
+
+    def __init__(self) -> None:
+        super().__init__("this stream was resumed over another connection")
+
+
+class Unauthorized(CallerError):
+    """Who asks has not shown that it may."""
+
+    code = "unauthorized"
+    http_status = 401
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} needs the cluster's secret as a bearer token")
+
+
+class WorkerNotFound(CallerError):
+    """No worker has this name."""
+
+    code = "worker_not_found"
+    http_status = 404
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"there is no worker '{name}'{nearest(name, known)}")
+
+
 class CapacityError(VoxfleetError):
     """Nothing is wrong with the request, there is no room for it now."""
 

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import msgspec
 
@@ -58,6 +58,25 @@ class GatewaySettings:
         25.0, "s", "how long SIGTERM lets live calls finish; below Kubernetes' 30 s grace", low=0
     )
     default_model: str = knob("", "", "served when a caller names none; empty = the first worker's model")
+    name: str = knob("", "", "shown to operators; empty = the machine's name and the port")
+    reseat_seconds: float = knob(
+        10.0, "s", "how long a stream that lost its worker looks for another before it fails; its audio is kept", low=0
+    )
+    silence_seconds: float = knob(
+        5.0, "s", "speech sent and nothing heard from the engine for so long: the track is lost and replayed", low=0.5
+    )
+    handover_seconds: float = knob(
+        5.0,
+        "s",
+        "before a draining worker's deadline its talking streams are moved by replay, not at a turn's end",
+        low=0,
+    )
+    resume_seconds: float = knob(
+        120.0, "s", "how long the token of an ack lets a caller resume its stream at any gateway", low=1
+    )
+    replay_context: float = knob(
+        5.0, "s", "most audio before a replayed turn given to engines whose state outlives a turn", low=0, high=30
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +117,18 @@ class LinkSettings:
 
     tick_ms: int = knob(20, "ms", "one message with the increments of all streams so often", low=5, high=100)
     stream_bound: float = knob(
-        35.0, "s", "audio a worker keeps for one stream it has not worked on; one turn and its pre-roll", low=1
+        75.0, "s", "audio a worker keeps for one stream it has not worked on; two whole turns replayed at once", low=1
     )
     report_ms: int = knob(250, "ms", "how often a worker says how loaded it is", low=50)
     open_timeout: float = knob(5.0, "s", "how long taking a place may last", low=0.1)
     max_message_bytes: int = knob(
         33_554_432, "bytes", "one tick; 1,000 streams that all catch up a second of audio", low=65_536
+    )
+    catch_up_bytes: int = knob(
+        2_097_152, "bytes", "audio in one tick at most, so that replays do not delay live streams", low=65_536
+    )
+    silence_seconds: float = knob(
+        2.0, "s", "no report from a worker for so long: it is stopped or unreachable, its streams go elsewhere", low=0.5
     )
 
 
@@ -118,11 +143,59 @@ class WorkerSettings:
         default_factory=dict, metadata={"unit": "", "why": "passed to the engine as it is", "low": None, "high": None}
     )
 
+    labels: dict[str, str] = field(
+        default_factory=dict,
+        metadata={"unit": "", "why": "gpu, region, lifecycle; what routing may ask for", "low": None, "high": None},
+    )
+    drain_seconds: float = knob(
+        25.0, "s", "how long a worker that was told to leave waits for its streams to be moved; below 30 s grace", low=0
+    )
+    utilisation: float = knob(
+        0.8, "share", "of the time its steps may take; beyond it new streams are refused", low=0.1, high=1.0
+    )
+    stuck_seconds: float = knob(
+        30.0, "s", "a step that lasts so long never ends: the worker ends itself and is started again", low=1
+    )
+    http: str = knob("", "host:port", "health, readiness, drain and metrics of a worker of its own; empty = off")
+    preemption: str = knob(
+        "", "", "where notice of preemption comes from: gce, ec2, azure, file:PATH or a URL; empty = nowhere"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How gateways and workers of several machines find and trust each other."""
+
+    workers: tuple[str, ...] = knob(
+        (), "addresses", "workers started elsewhere: host:port, unix:/path, or dns:name:port, resolved again and again"
+    )
+    resolve_seconds: float = knob(5.0, "s", "how often names are resolved; new pods are found within it", low=0.5)
+    secret: str = knob(
+        "",
+        "",
+        "shared by all gateways and workers; signs resume tokens, opens links and admin calls; empty = made anew",
+    )
+    tls_cert: str = knob("", "PEM file", "this process' certificate on the link")
+    tls_key: str = knob("", "PEM file", "its private key")
+    tls_ca: str = knob(
+        "", "PEM file", "who signed the other side's certificate; a worker that has it asks for one (mTLS)"
+    )
+    insecure: bool = knob(False, "", "let links leave this machine without TLS, where a mesh encrypts them")
+    region: str = knob("", "", "this gateway's; workers labelled with it are preferred")
+    require: dict[str, str] = field(
+        default_factory=dict,
+        metadata={"unit": "", "why": "labels a worker must have to be used here", "low": None, "high": None},
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
     """Who watches the processes of one machine."""
 
+    gateways: int = knob(1, "processes", "gateways that share the port; one fills one core", low=1, high=64)
+    beat_seconds: float = knob(
+        10.0, "s", "a worker process silent for so long is stopped or hung: killed and started again", low=1
+    )
     restart_first: float = knob(0.5, "s", "wait before a dead process is started again; doubles each time", low=0)
     restart_most: float = knob(30.0, "s", "longest such wait", low=0)
     ready_seconds: float = knob(
@@ -147,6 +220,7 @@ class Settings:
     turn: TurnSettings = field(default_factory=TurnSettings)
     vad: VadSettings = field(default_factory=VadSettings)
     link: LinkSettings = field(default_factory=LinkSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     supervisor: SupervisorSettings = field(default_factory=SupervisorSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     workers: tuple[WorkerSettings, ...] = (WorkerSettings(),)
@@ -260,8 +334,10 @@ def _section(kind: type[T], prefix: str, data: Any) -> T:
         if name not in hints:
             raise SettingsError(f"unknown setting '{prefix}.{name}'{nearest(name, hints)}")
         try:
+            if isinstance(value, str) and get_origin(hints[name]) in (tuple, dict):  # from the environment
+                value = msgspec.json.decode(value)
             values[name] = msgspec.convert(value, hints[name], strict=False)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:  # ValidationError is one
             raise SettingsError(f"'{prefix}.{name}': {error}, got {value!r}") from None
     for item in fields(kind):  # type: ignore[arg-type]
         _check_range(f"{prefix}.{item.name}", values.get(item.name), item.metadata)

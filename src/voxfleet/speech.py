@@ -120,6 +120,10 @@ class Settled:
     channel: int
     at: Seconds
     heard: Seconds
+    turn: int
+    """Number of the first turn that begins at `at` or later: all before it are final."""
+    continued: bool = False
+    """That turn begins exactly at `at`, in mid-speech: the one before it was cut at its greatest length."""
 
 
 Event: TypeAlias = SpeechStarted | Partial | Final | Flushed | Settled

@@ -14,7 +14,7 @@ from voxfleet import __version__, settings
 from voxfleet.cli import exits
 from voxfleet.cli.settings_page import toml
 
-COMMANDS = ("serve", "demo", "transcribe", "models", "doctor", "settings")
+COMMANDS = ("serve", "demo", "transcribe", "models", "doctor", "settings", "ps", "drain", "gateway", "worker")
 
 
 def test_version(voxfleet: Run) -> None:

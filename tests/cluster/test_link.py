@@ -34,6 +34,7 @@ class Ear:
     def __init__(self) -> None:
         self.hypotheses: list[Hypothesis] = []
         self.errors: list[Exception] = []
+        self.leaving: list[float] = []
         self.news = asyncio.Event()
 
     def learn(self, hypothesis: Hypothesis) -> None:
@@ -42,6 +43,10 @@ class Ear:
 
     def lost(self, error: Exception) -> None:
         self.errors.append(error)
+        self.news.set()
+
+    def leave(self, deadline: float) -> None:
+        self.leaving.append(deadline)
         self.news.set()
 
     async def until(self, condition) -> None:
@@ -221,13 +226,34 @@ async def test_a_broken_engine_ends_its_worker(tmp_path: Path, worker: WorkerMak
                 await service.report()
 
 
+async def test_a_long_replay_is_spread_over_ticks_and_loses_nothing() -> None:
+    columns = Columns()
+    columns.add(7, np.arange(250, dtype=np.float32) / np.float32(32768), 1)
+    columns.add(9, np.arange(30, dtype=np.float32) / np.float32(32768), 0)
+    heard: dict[int, list[int]] = {7: [], 9: []}
+    flags: list[tuple[int, int]] = []
+    while columns:
+        tick = pb.Tick()
+        columns.fill(tick, 100)
+        rows = increments_of(tick)
+        assert rows is not None
+        assert rows[1].samples.size <= 100
+        begin = 0
+        for key, length, flag in zip(rows[0].tolist(), rows[1].lengths.tolist(), rows[1].flags.tolist(), strict=True):
+            heard[key] += rows[1].samples[begin : begin + length].tolist()
+            flags.append((key, flag))
+            begin += length
+    assert heard == {7: list(range(250)), 9: list(range(30))}
+    assert flags == [(7, 0), (7, 0), (7, 1), (9, 0)], "the end of the turn comes with its last sample"
+
+
 async def test_columns_that_disagree_are_refused_whole() -> None:
     columns = Columns()
     columns.add(7, np.array([0.5, -0.5, 2.0], np.float32), 1)
     columns.add(9, np.zeros(0, np.float32), 0)
     tick = pb.Tick()
     assert len(columns) == 2
-    columns.fill(tick)
+    columns.fill(tick, 1_000)
     assert len(columns) == 0
     rows = increments_of(tick)
     assert rows is not None

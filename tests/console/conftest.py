@@ -49,6 +49,7 @@ def scripted(_scripted: Scripted) -> Scripted:
     fresh = Scripted()
     _scripted.heard, _scripted.models = fresh.heard, fresh.models
     _scripted.status, _scripted.status_code = fresh.status, fresh.status_code
+    _scripted.fleet, _scripted.asked, _scripted.refusal = fresh.fleet, fresh.asked, fresh.refusal
     return _scripted
 
 

@@ -89,6 +89,11 @@ class Scripted:
         self.heard: list[Heard] = []
         self.status: dict[str, Any] = busy_status()
         self.status_code = 200
+        self.fleet: dict[str, Any] = busy_fleet()
+        self.asked: list[tuple[str, Any]] = []
+        """Workers asked to leave, and the bodies of those questions."""
+        self.refusal: VoxfleetError | None = None
+        """Why a worker may not be asked."""
         self.models: dict[str, Any] = MODELS
         self.url = ""
 
@@ -98,6 +103,8 @@ class Scripted:
                 *routes(),
                 Route("/v1/models", self._models),
                 Route("/v1/status", self._status),
+                Route("/v1/fleet", self._fleet),
+                Route("/v1/workers/{name}/drain", self._drain, methods=["POST"]),
                 WebSocketRoute("/v1/stream", self._stream),
             ]
         )
@@ -107,6 +114,20 @@ class Scripted:
 
     async def _status(self, request: Request) -> JSONResponse:
         return JSONResponse(self.status, self.status_code)
+
+    async def _fleet(self, request: Request) -> JSONResponse:
+        return JSONResponse(self.fleet, self.status_code)
+
+    async def _drain(self, request: Request) -> JSONResponse:
+        if self.refusal is not None:
+            fault = {"code": self.refusal.code, "message": str(self.refusal)}
+            return JSONResponse({"error": fault}, self.refusal.http_status)
+        name, order = request.path_params["name"], await request.json()
+        self.asked.append((name, order))
+        for worker in self.fleet["workers"]:
+            if worker["name"] == name:
+                worker.update(state="draining", drain_left=25.0)
+        return JSONResponse({"worker": name, "seconds": 0.0, "replace": order["replace"], "at": time.time()}, 202)
 
     async def _stream(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -233,6 +254,55 @@ def busy_status() -> dict[str, Any]:
     }
 
 
+def busy_fleet() -> dict[str, Any]:
+    """The fleet of `busy_status`, as the first of its two gateways sees it."""
+    now = time.time()
+    return {
+        "gateway": "gateway-0",
+        "gateways": [
+            _gateway("gateway-0", 4120, "ready", 119, 12_300, 5, 31, 4),
+            _gateway("gateway-1", 4121, "draining", 68, 8_117, 7, 22, 2),
+        ],
+        "workers": [
+            _member(worker, labels, load)
+            for worker, labels, load in zip(
+                busy_status()["workers"],
+                (
+                    {"gpu": "h100", "lifecycle": "on-demand", "region": "eu-west"},
+                    {"gpu": "l40s", "lifecycle": "preemptible", "region": "eu-west"},
+                    {"gpu": "l40s", "lifecycle": "preemptible"},
+                    {},
+                    {},
+                ),
+                (0.412, 0.93, 0.2, None, None),
+                strict=True,
+            )
+        ],
+        "events": [
+            {"at": now - 3_700, "kind": "joined", "worker": "gpu-1", "text": "", "count": 1},
+            {"at": now - 95, "kind": "lost", "worker": "gpu-3", "text": "", "count": 1},
+            {"at": now - 94, "kind": "replayed", "worker": "gpu-3", "text": "", "count": 6},
+            {"at": now - 61, "kind": "silent", "worker": "gpu-1", "text": "", "count": 1},
+            {"at": now - 12, "kind": "draining", "worker": "gpu-2", "text": "", "count": 1},
+            {"at": now - 4, "kind": "moved", "worker": "gpu-2", "text": "", "count": 37},
+        ],
+        "recovery": {"p50": 0.31, "p95": 0.62, "count": 6},
+        "totals": {"streams": 187, "places": 352, "capacity": 296},
+    }
+
+
+def empty_fleet() -> dict[str, Any]:
+    """One gateway that has just started."""
+    return {
+        "gateway": "gateway-0",
+        "gateways": [_gateway("gateway-0", 4120, "draining", 0, 0, 0, 0, 0)],
+        "workers": [],
+        "events": [],
+        "recovery": {"p50": None, "p95": None, "count": 0},
+        "totals": {"streams": 0, "places": 0, "capacity": 0},
+    }
+
+
 def empty_status() -> dict[str, Any]:
     """A server that has just started: nothing measured, nobody there."""
     nothing = {"p50": None, "p95": None, "count": 0}
@@ -276,6 +346,28 @@ def _worker(
     return {
         "name": name, "model": model, "device": device, "state": state, "places": places, "taken": taken,
         "chunk_ms": chunk_ms, "languages": languages, **unmeasured, **step,
+    }  # fmt: skip
+
+
+def _gateway(
+    name: str, pid: int, state: str, streams: int, opened: int, refused: int, moves: int, replays: int
+) -> dict[str, Any]:
+    return {
+        "name": name, "pid": pid, "host": "asr-1", "address": "asr-1:8765", "state": state, "streams": streams,
+        "opened": opened, "refused": refused, "failed": 0, "moves": moves, "replays": replays, "uptime": 93_784.2,
+    }  # fmt: skip
+
+
+def _member(worker: dict[str, Any], labels: dict[str, str], load: float | None) -> dict[str, Any]:
+    """A row of the status as a row of the fleet."""
+    there = worker["state"] in ("ready", "draining")
+    kept = {name: worker[name] for name in ("name", "model", "device", "state", "places", "taken", "step_p95")}
+    number = sum(map(ord, worker["name"]))
+    return {
+        **kept, "pid": 4000 + number if there else 0, "host": "asr-1", "address": f"10.0.0.{number % 250}:8766",
+        "labels": labels, "capacity": 40 if worker["name"] == "gpu-1" else worker["places"], "utilisation": load,
+        "chunk_ms": worker["chunk_ms"] if there else None, "recorded_paused": worker["name"] == "gpu-1",
+        "drain_left": 13.2 if worker["state"] == "draining" else None, "uptime": 9_133.0 if there else None,
     }  # fmt: skip
 
 

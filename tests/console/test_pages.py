@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from voxfleet.errors import Unauthorized
+
 from .browser import Page
 from .conftest import ARTIFACTS, TONE_HZ, tone, write_wav
-from .scripted import NOTE, Scripted, empty_status
+from .scripted import NOTE, Scripted, empty_fleet, empty_status
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +32,16 @@ async def start(page: Page, *, model: str | None = None) -> None:
             f"(m => {{ m.value = '{model}'; m.dispatchEvent(new Event('change')); }})(document.querySelector('#model'))"
         )
     await page.evaluate("document.querySelector('#start').click()")
+
+
+async def rows(page: Page, body: str) -> list[list[str]]:
+    """The cells of a table as they read; small lines below a heading are set apart by |."""
+    return list(
+        await page.evaluate(
+            f"[...document.querySelectorAll('{body} tr')].map(r => [...r.cells].map(c => [...(c.querySelector('.cell') ?? c)"
+            ".childNodes].reduce((said, n) => said + (n.nodeName === 'SMALL' ? '|' : '') + n.textContent, '')))"
+        )
+    )
 
 
 async def stop(page: Page) -> None:
@@ -283,28 +295,32 @@ async def test_latency_is_measured_from_the_send_clock(page: Page, scripted: Scr
     assert measured == [[0.3, 0.3, 1], [0.6, 0.8, 3], [0.8, 0.8, 1], 1100, None, None, 2]
 
 
-async def test_the_operator_sees_the_whole_server(page: Page, scripted: Scripted) -> None:
+async def test_the_operator_sees_the_whole_fleet(page: Page, scripted: Scripted) -> None:
     await page.open(f"{scripted.url}/operator")
     await page.until("document.querySelector('#board').dataset.freshness === 'fresh'")
-    assert [await page.text(f"#{name}") for name in ("version", "uptime", "draining", "final-big", "places")] == [
-        "0.1.0", "1 d 2 h", "taking streams", "1.46 s", "176 of 304 places taken",
+    shown = ("version", "uptime", "gateway-name", "draining", "final-big", "places")
+    assert [await page.text(f"#{name}") for name in shown] == [
+        "0.1.0", "1 d 2 h", "gateway-0", "taking streams", "1.46 s", "176 of 296 places taken",
     ]  # fmt: skip
-    assert [await page.text(f"#{name}") for name in ("live", "opened", "refused", "failed")] == [
-        "187", "20,417", "12", "0",
-    ]  # fmt: skip
-    workers = await page.evaluate(
-        "[...document.querySelectorAll('#workers tr')].map(r => [...r.cells].map(c => c.textContent))"
-    )
+    sums = ("live", "opened", "refused", "failed", "moved", "replayed")
+    assert [await page.text(f"#{name}") for name in sums] == ["187", "20,417", "12", "0", "53", "6"]
+    workers = await rows(page, "#workers")
+    number = sum(map(ord, "gpu-0"))
     assert workers[0] == [
-        "gpu-0", "ready", "128 / 256", "nemotron-speech-en-0.6b", "NVIDIA H100 80GB", "560 ms", "41.3 ms", "113 ms",
-        "31.4", "en-US",
+        f"gpu-0|pid {4000 + number} on asr-1|10.0.0.{number % 250}:8766", "ready", "128 / 256", "41 %|560 ms chunks",
+        "nemotron-speech-en-0.6b|NVIDIA H100 80GB · en-US|gpu=h100, lifecycle=on-demand, region=eu-west",
+        "41.3 ms · 113 ms|batch of 31.4", "2 h 32 min", "Drain…",
     ]  # fmt: skip
-    assert workers[3][6:9] == ["–", "–", "–"]
-    assert workers[1][9] == "a, b, c, d and 4 more"
-    latency = await page.evaluate(
-        "[...document.querySelectorAll('#latency tr')].map(r => [...r.cells].map(c => c.textContent))"
-    )
-    assert latency[2] == ["Final", "0.88 s", "1.46 s", "", "1,187"]
+    assert workers[1][2:4] == ["48 / 48|takes 40 at this load", "93 %|files wait|1,000 ms chunks"]
+    assert "a, b, c, d and 4 more" in workers[1][4]
+    assert workers[2][1] == "draining, 14 s left"
+    assert workers[3][3] == workers[3][5] == workers[3][6] == "–"
+    gateways = await rows(page, "#gateways")
+    assert gateways[1] == [
+        "gateway-1|pid 4121 on asr-1", "draining", "asr-1:8765", "68", "8,117", "7", "0", "22", "2", "1 d 2 h",
+    ]  # fmt: skip
+    latency = await rows(page, "#latency")
+    assert latency[2:] == [["Final", "0.88 s", "1.46 s", "", "1,187"], ["Recovery", "0.31 s", "0.62 s", "", "6"]]
     first = "document.querySelector('#streams tr').dataset.key"
     assert await page.evaluate(first) == "s-c0ffee"
     assert await page.evaluate("document.querySelector('#streams tr').hasAttribute('data-trouble')")
@@ -312,6 +328,71 @@ async def test_the_operator_sees_the_whole_server(page: Page, scripted: Scripted
         "(o => { o.value = 'age'; o.dispatchEvent(new Event('change')); })(document.querySelector('#order'))"
     )
     assert await page.evaluate(first) == "s-7f3a9c"
+
+
+async def test_the_operator_sees_what_happened(page: Page, scripted: Scripted) -> None:
+    await page.open(f"{scripted.url}/operator")
+    await page.until("document.querySelectorAll('#events tr').length === 6")
+    assert [row[1:] for row in await rows(page, "#events")] == [
+        ["gpu-2", "37 streams moved to another worker at the end of a turn"],
+        ["gpu-2", "draining"],
+        ["gpu-1", "1 stream given up: speech was sent and nothing came back"],
+        ["gpu-3", "6 streams replayed to another worker"],
+        ["gpu-3", "lost: it stopped, or can't be reached"],
+        ["gpu-1", "joined"],
+    ]
+    assert await page.text("#events-count") == "as gateway-0 saw it"
+    await page.evaluate("document.querySelector('#events tr').marked = true")
+    scripted.fleet["events"][-1]["count"] = 38
+    await page.until("document.querySelector('#events tr').textContent.includes('38 streams moved')")
+    assert await page.evaluate("document.querySelector('#events tr').marked"), "the same event stays the same row"
+
+
+async def test_a_worker_is_drained_only_after_it_was_asked_whether(page: Page, scripted: Scripted) -> None:
+    button = "document.querySelector('[data-key=\"gpu-0\"] .action button')"
+    await page.open(f"{scripted.url}/operator")
+    await page.until(f"{button} && !{button}.disabled")
+    assert await page.evaluate("document.querySelector('[data-key=\"gpu-2\"] .action button').disabled"), (
+        "drains already"
+    )
+    await page.evaluate(f"{button}.focus(), {button}.click()")
+    assert await page.text("#drain-title") == "Drain gpu-0?"
+    assert "its 128 streams move to other workers" in await page.text("#drain-what")
+    assert not await page.evaluate("document.querySelector('#drain-alone').hidden"), "no other worker has its model"
+    await page.press("Enter")  # the first button, Cancel, has the focus or the box has: either way nothing is asked
+    await page.evaluate("document.querySelector('#drain').open && document.querySelector('#drain-cancel').click()")
+    assert scripted.asked == []
+    assert await page.evaluate(f"document.activeElement === {button}"), "the focus is back where it was"
+    await page.evaluate(f"{button}.click()")
+    assert await page.evaluate("document.querySelector('#drain-replace').checked"), "else nobody would serve this model"
+    await page.screenshot(ARTIFACTS / "operator-drain.png", whole=False)
+    await page.evaluate("document.querySelector('#drain-go').click()")
+    await page.until("document.querySelector('#told').textContent === 'gpu-0 was told to leave.'")
+    assert scripted.asked == [("gpu-0", {"replace": True})]
+    await page.until("document.querySelector('[data-key=\"gpu-0\"] .state').textContent === 'draining, 25 s left'")
+    assert await page.evaluate(f"{button}.disabled && !document.querySelector('#drain').open")
+
+
+async def test_a_refused_drain_is_said_by_name(page: Page, scripted: Scripted) -> None:
+    scripted.refusal = Unauthorized("draining a worker")
+    await page.open(f"{scripted.url}/operator")
+    await page.until("document.querySelectorAll('.action button').length === 5")
+    await page.evaluate("document.querySelector('.action button').click()")
+    await page.evaluate("document.querySelector('#drain-go').click()")
+    await page.until("!document.querySelector('#drain-problem').hidden")
+    assert await page.text("#drain-code") == "unauthorized"
+    assert await page.text("#drain-message") == "Draining a worker needs the cluster's secret as a bearer token."
+    assert await page.evaluate("document.querySelector('#drain').open && !document.querySelector('#drain-go').disabled")
+    page.complaints.clear()  # the browser logs every 401
+
+
+async def test_only_the_own_machine_offers_to_drain(page: Page, scripted: Scripted) -> None:
+    await page.open(f"{scripted.url}/operator")
+    hosts = ["localhost", "127.0.0.1", "127.8.9.1", "[::1]", "asr.example", "10.0.0.7", "127.0.0.1.example", "[::2]"]
+    local = await page.evaluate(
+        f"import('/static/drain.js').then(({{ isLocal }}) => {hosts}.map((host) => isLocal(host)))"
+    )
+    assert local == [True] * 4 + [False] * 4
 
 
 async def test_the_operator_page_follows_any_server(page: Page, base_url: str) -> None:
@@ -329,18 +410,18 @@ async def test_the_operator_sees_change_and_silence(page: Page, scripted: Script
     await page.open(f"{scripted.url}/operator")
     await page.until("document.querySelectorAll('#workers tr').length === 5")
     await page.evaluate("document.querySelector('#workers tr').marked = true")
-    scripted.status["streams"]["live"] = 190
+    scripted.fleet["totals"]["streams"] = 190
     scripted.status["latency"]["final"]["p95"] = 2.4
     await page.until("document.querySelector('#live').textContent === '190'")
     assert await page.evaluate("document.querySelector('#workers tr').marked"), "rows must stay the same elements"
     assert await page.evaluate("document.querySelector('#final-big').classList.contains('late')")
     await page.until("document.querySelectorAll('#spark-final .trace')[0].getAttribute('d').includes('L')")
-    scripted.status = empty_status()
+    scripted.status, scripted.fleet = empty_status(), empty_fleet()
     await page.until("document.querySelectorAll('#workers tr').length === 0")
     assert await page.text("#final-big") == "–"
     assert await page.text("#draining") == "draining: no new streams"
     assert await page.evaluate(
-        "!document.querySelector('#no-workers').hidden && !document.querySelector('#no-streams').hidden"
+        "['no-workers', 'no-streams', 'no-events'].every(id => !document.getElementById(id).hidden)"
     )
     assert page.complaints == []
     scripted.status_code = 503
@@ -371,7 +452,7 @@ async def test_pages_fit_a_phone_and_a_desktop(page: Page, scripted: Scripted, s
     await stop(page)
     await page.open(f"{scripted.url}/operator")
     for live in (150, 158, 171, 169, 187):
-        scripted.status["streams"]["live"] = live
+        scripted.fleet["totals"]["streams"] = live
         await page.until(f"document.querySelector('#live').textContent === '{live}'")
     await page.screenshot(ARTIFACTS / f"operator-{scheme}.png")
     for width in (375, 768, 1280):

@@ -31,21 +31,19 @@ async def _texts(server: Server) -> list[str]:
         return [m.text async for m in stream if isinstance(m, native.FinalMessage)]
 
 
-async def test_a_killed_worker_ends_its_calls_by_name_and_comes_back(server: Server) -> None:
+async def test_calls_wait_for_the_only_worker_when_it_is_killed(server: Server) -> None:
     expected = await _texts(server)
     (worker,) = server.pids(WORKER)
-    async with connect(server.url, StreamOptions(channels=2)) as stream:
-        await stream.send(padded(spoken(HELLO)).repeat(2).tobytes()[:100_000])
+    data = padded(spoken(HELLO)).repeat(2).tobytes()
+    async with connect(server.url, StreamOptions(channels=2), resume=False) as stream:
+        await stream.send(data[:100_000])
         await asyncio.sleep(0.3)
         os.kill(worker, signal.SIGKILL)
-        with pytest.raises(RemoteError) as failure:
-            async for _ in stream:
-                pass
-    assert failure.value.remote_code == "engine_lost"
-    assert failure.value.remote_retryable
-    assert failure.value.remote_close_code == 1012
-    await asyncio.to_thread(server.wait, lambda s: s["workers"][0]["state"] == "ready")
-    assert await _texts(server) == expected
+        await stream.send(data[100_000:])
+        await stream.finish()
+        finals = [m async for m in stream if isinstance(m, native.FinalMessage)]
+    for channel in (0, 1):
+        assert [m.text for m in finals if m.channel == channel] == expected
     (restarted,) = server.pids(WORKER)
     assert restarted != worker
     server.at_rest()
@@ -119,12 +117,17 @@ def _alive(pid: int) -> bool:
         return False
 
 
-async def test_a_broken_engine_ends_its_worker_and_names_itself_to_callers(tmp_path: Path) -> None:
+async def test_an_engine_that_breaks_every_time_ends_its_calls_by_name(tmp_path: Path) -> None:
     broken = {"model": FAKE, "name": "fake", "places": 2, "options": {"fail_on_step": 1}}
-    with serving(tmp_path, workers=[broken]) as server:
-        with pytest.raises(RemoteError) as failure:
-            await _texts(server)
+    with serving(tmp_path, gateway={"reseat_seconds": 0.2}, workers=[broken]) as server:
+        async with connect(server.url, resume=False) as stream:
+            await stream.send(padded(spoken(HELLO)).tobytes())
+            with pytest.raises(RemoteError) as failure:
+                async for _ in stream:
+                    pass
         assert failure.value.remote_code == "engine_lost"
+        assert failure.value.remote_retryable
+        assert failure.value.remote_close_code == 1012
         await asyncio.to_thread(server.wait, lambda s: s["workers"][0]["state"] == "ready")
 
 

@@ -357,8 +357,9 @@ async def test_a_caller_that_says_nothing_is_let_go_and_a_ping_keeps_it(server: 
         await asyncio.sleep(1.2)
         await socket.send('{"type":"ping","id":"7"}')
         messages, code = await ending(socket)
-    assert [m["type"] for m in messages] == ["ready", "pong", "pong", "error"]
-    assert messages[2]["id"] == "7"
+    assert [m["type"] for m in messages] == ["ready", "pong", "ack", "pong", "ack", "error"]
+    assert messages[3]["id"] == "7"
+    assert messages[2]["token"], "a call that only pings can be resumed, too"
     assert (messages[-1]["code"], code) == ("no_audio", 1008)
 
 

@@ -79,6 +79,7 @@ def test_a_running_place_waits_for_settle() -> None:
             st.tuples(st.just("plan"), st.just(0), st.none()),
             st.tuples(st.just("settle"), st.just(0), st.none()),
             st.tuples(st.just("cancel"), st.integers(0, 5), st.none()),
+            st.tuples(st.just("pause"), st.integers(0, 1), st.none()),
         ),
         max_size=60,
     ),
@@ -101,8 +102,11 @@ def test_works_add_up(facts: list[Any], max_batch: int) -> None:
             running = []
         elif kind == "cancel":
             scheduler.cancel(Place(index, 1))
+        elif kind == "pause":
+            scheduler.recorded_paused = bool(index)
         scheduler.check()
     scheduler.settle(running)
+    scheduler.recorded_paused = False
     while plan := scheduler.plan(1e9):
         scheduler.settle(plan.works)
     scheduler.check()
@@ -123,31 +127,47 @@ def test_a_lost_work_is_noticed() -> None:
         scheduler.check()
 
 
-def test_the_ladder_climbs_under_lasting_pressure_and_comes_down_without_flutter() -> None:
-    ladder = Ladder((100, 200, 400))
-    for _ in range(PATIENCE - 1):
-        ladder.planned(4, 0.15)
-    assert ladder.chunk_ms == 100
-    ladder.planned(4, 0.05)
-    assert ladder.chunk_ms == 100, "one calm step starts the count again"
-    for _ in range(PATIENCE):
-        ladder.planned(4, 0.15)
-    assert ladder.chunk_ms == 200
-    for _ in range(3 * PATIENCE):
-        ladder.planned(4, 0.15)
-    assert ladder.chunk_ms == 200, "a wait shorter than the chunk is no pressure"
-    for _ in range(2 * PATIENCE):
-        ladder.planned(4, 5.0)
-    assert ladder.chunk_ms == 400
-    for _ in range(3 * PATIENCE):
-        ladder.planned(1, 0.0)
-    assert ladder.chunk_ms == 100
+def test_a_recorded_work_gets_its_step_although_live_works_never_end() -> None:
+    scheduler = Scheduler(8, Ladder((100,)))
+    scheduler.add(work(0, Urgency.RECORDED))
+    planned = []
+    for number in range(60):
+        scheduler.add(work(1, added=0.1 * number))
+        plan = scheduler.plan(0.1 * number)
+        planned += indices(plan)
+        scheduler.settle(plan.works)
+    assert planned[:50] == [1] * 50
+    assert 0 in planned
 
 
-def test_a_ladder_must_rise() -> None:
-    for rungs in ((), (200, 100), (100, 100)):
-        with pytest.raises(ValueError, match="rise"):
-            Ladder(rungs)
+def test_recorded_works_wait_while_paused_and_are_not_lost() -> None:
+    scheduler = Scheduler(8, Ladder((100,)))
+    scheduler.add(work(0, Urgency.RECORDED))
+    scheduler.recorded_paused = True
+    assert (scheduler.runnable, indices(scheduler.plan(1.0))) == (False, [])
+    scheduler.add(work(1))
+    told, plan = scheduler.runnable, scheduler.plan(1.0)
+    assert (told, indices(plan)) == (True, [1])
+    scheduler.settle(plan.works)
+    scheduler.check()
+    scheduler.recorded_paused = False
+    assert (scheduler.runnable, indices(scheduler.plan(1.0))) == (True, [0])
+
+
+@pytest.mark.parametrize("urgency", [Urgency.RECORDED, Urgency.PARTIAL])
+def test_waiting_for_a_recording_or_a_replay_is_no_pressure(urgency: Urgency) -> None:
+    scheduler = Scheduler(8, Ladder((100, 200)))
+    for number in range(2 * PATIENCE):
+        now = 10.0 * number
+        scheduler.add(Work(Place(0, 1), urgency, now, now, 60 * 16_000))
+        scheduler.settle(scheduler.plan(now).works)
+        scheduler.add(work(1, added=now))
+        scheduler.settle(scheduler.plan(now + 5).works)
+    assert scheduler.ladder.chunk_ms == 100
+    for number in range(2 * PATIENCE + 10):
+        scheduler.add(work(1, added=1000.0 + number))
+        scheduler.settle(scheduler.plan(1000.9 + number).works)
+    assert scheduler.ladder.chunk_ms == 200
 
 
 @settings(max_examples=200, deadline=None)

@@ -7,13 +7,31 @@ import pytest
 
 from voxfleet.errors import EngineLost
 from voxfleet.settings import TurnSettings
-from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Final, Flushed, Hypothesis, Partial, SpeechStarted, Word
-from voxfleet.streams.effects import Emit, Fail, Feed, Finished
+from voxfleet.speech import (
+    SAMPLE_RATE,
+    SPEECH_FRAME,
+    Final,
+    Flushed,
+    Hypothesis,
+    Partial,
+    Settled,
+    SpeechStarted,
+    Word,
+    text_of,
+)
+from voxfleet.streams.effects import Emit, Fail, Feed, Finished, Leave, Reseat
 from voxfleet.streams.endpoint import Endpointer, TurnRules
 from voxfleet.streams.session import Session
 from voxfleet.streams.timeline import MOST_ARRIVALS, Arrivals, Timeline
 
 RULES = TurnRules.of(TurnSettings())
+
+
+def begun(rules: TurnRules = RULES, context: float = 0.0) -> Session:
+    """A session that has its first track."""
+    session = Session(0, rules)
+    assert session.seated(0, context) == []
+    return session
 
 
 def speak(session: Session, frames: int, probability: float, now: float = 0.0) -> list[Any]:
@@ -30,7 +48,7 @@ def said(turn: int, *texts: str, final: bool = False, heard: float = 1.0) -> Hyp
 
 
 def test_a_turn_starts_with_preroll_and_ends_after_silence() -> None:
-    session = Session(0, RULES)
+    session = begun()
     assert speak(session, 20, 0.0) == []
     effects = speak(session, 10, 0.9)
     (started,) = events(effects, SpeechStarted)
@@ -47,26 +65,26 @@ def test_a_turn_starts_with_preroll_and_ends_after_silence() -> None:
 
 
 def test_a_click_is_not_a_turn() -> None:
-    session = Session(0, RULES)
+    session = begun()
     assert speak(session, 2, 0.9) == []
     assert speak(session, 30, 0.0) == []
 
 
 def test_hysteresis_keeps_soft_speech() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 5, 0.9)
     assert not [e for e in speak(session, 40, 0.4) if isinstance(e, Feed) and e.end_of_turn]
 
 
 def test_the_longest_turn_is_cut_without_a_gap() -> None:
-    session = Session(0, TurnRules.of(TurnSettings(max_turn=1.0)))
+    session = begun(TurnRules.of(TurnSettings(max_turn=1.0)))
     feeds = [e for e in speak(session, 80, 0.9) if isinstance(e, Feed)]
     assert [feed.end_of_turn for feed in feeds] == [True, True, False]
     assert sum(feed.samples.size for feed in feeds) == 80 * SPEECH_FRAME
 
 
 def test_partials_come_only_on_change_and_not_too_often() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 10, 0.9)
     assert events(session.learn(said(0, "a"), 1.0), Partial)
     assert not session.learn(said(0, "a", "b"), 1.05), "too soon"
@@ -77,17 +95,17 @@ def test_partials_come_only_on_change_and_not_too_often() -> None:
 
 
 def test_a_flush_without_speech_is_answered_at_once_and_with_speech_after_the_final() -> None:
-    session = Session(0, RULES)
+    session = begun()
     assert session.flush(1) == [Emit(Flushed(0, 1))]
     speak(session, 10, 0.9)
     effects = session.flush(2)
     assert [type(effect) for effect in effects] == [Feed]
     effects = session.learn(said(0, "x", final=True), 1.0)
-    assert [type(e.event) for e in effects if isinstance(e, Emit)] == [Final, Flushed]
+    assert [type(e.event) for e in effects if isinstance(e, Emit)] == [Final, Flushed, Settled]
 
 
 def test_a_turn_the_engine_skipped_gets_an_explicit_empty_final() -> None:
-    session = Session(0, RULES)
+    session = begun()
     for _ in range(2):
         speak(session, 10, 0.9)
         speak(session, 20, 0.0)
@@ -96,7 +114,7 @@ def test_a_turn_the_engine_skipped_gets_an_explicit_empty_final() -> None:
 
 
 def test_finishing_waits_for_the_last_final_and_then_is_silent() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 10, 0.9)
     effects = session.finish()
     assert not [e for e in effects if isinstance(e, Finished)]
@@ -108,25 +126,115 @@ def test_finishing_waits_for_the_last_final_and_then_is_silent() -> None:
 
 
 def test_finishing_in_silence_is_at_once() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 10, 0.0)
     effects = session.finish()
     assert isinstance(effects[-1], Finished)
     assert session.settled == session.position == session.heard
 
 
-def test_a_lost_track_fails_the_stream_once_by_name() -> None:
-    session = Session(0, RULES)
+def test_a_lost_track_asks_for_another_and_everything_unfinished_is_given_to_that() -> None:
+    session = begun()
     speak(session, 10, 0.9)
-    (fail,) = session.lost_track(EngineLost("w"))
+    speak(session, 20, 0.0)  # a turn that waits for its final
+    speak(session, 10, 0.9)  # and one that is being spoken
+    assert session.lost_track(0) == [Reseat()]
+    assert session.lost_track(0) == [], "the same track is lost once"
+    assert not [e for e in speak(session, 5, 0.9) if isinstance(e, Feed)], "there is nobody to feed"
+    first, second = session.seated(1)
+    assert isinstance(first, Feed)
+    assert isinstance(second, Feed)
+    assert (first.end_of_turn, second.end_of_turn) == (True, False)
+    assert (first.seat, second.seat) == (1, 1)
+    assert session.learn(said(0, "late", final=True), 1.0, 0) == [], "the lost track is not believed any more"
+    (final,) = events(session.learn(said(0, "first", final=True), 1.0, 1), Final)
+    assert (final.turn, final.text) == (0, "first")
+
+
+def test_partials_of_a_replay_begin_where_the_lost_track_had_got() -> None:
+    session = begun()
+    speak(session, 100, 0.9)
+    assert events(session.learn(said(0, "a", "b", heard=2.0), 1.0), Partial)
+    session.lost_track(0)
+    session.seated(1)
+    assert not events(session.learn(said(0, "a", heard=1.0), 2.0, 1), Partial), "that would take words back"
+    assert session.heard == pytest.approx(2.0)
+    (partial,) = events(session.learn(said(0, "a", "b", "c", heard=2.5), 3.0, 1), Partial)
+    assert text_of(partial.words) == "a b c"
+
+
+def test_stable_words_survive_an_engine_that_heard_otherwise() -> None:
+    session = begun()
+    speak(session, 100, 0.9)
+    stable = (Word("four", 0.0, 0.3), Word("horses", 0.3, 0.6))
+    session.learn(Hypothesis(0, stable, (Word("ran", 0.6, 0.9),), 1.0), 1.0)
+    session.lost_track(0)
+    session.seated(1)
+    other = (Word("for", 0.0, 0.3), Word("courses", 0.3, 0.6), Word("run", 0.6, 0.9), Word("fast", 0.9, 1.2))
+    (partial,) = events(session.learn(Hypothesis(0, other[:3], other[3:], 1.5), 2.0, 1), Partial)
+    assert (text_of(partial.stable), text_of(partial.unstable)) == ("four horses run", "fast")
+    session.finish()
+    (final,) = events(session.learn(Hypothesis(0, other, (), 3.0, True), 3.0, 1), Final)
+    assert final.text == "four horses run fast"
+
+
+def test_context_is_heard_as_a_turn_of_its_own_that_nobody_is_told() -> None:
+    session = begun(context=0.5)
+    speak(session, 40, 0.0)
+    speak(session, 10, 0.9)
+    session.lost_track(0)
+    context, turn = session.seated(1, 0.5)
+    assert isinstance(context, Feed)
+    assert isinstance(turn, Feed)
+    assert (context.samples.size, context.end_of_turn) == (SAMPLE_RATE // 2, True)
+    assert not events(session.learn(said(0, "before", final=True), 1.0, 1), Final)
+    session.finish()
+    (final,) = events(session.learn(said(1, "now", final=True), 1.0, 1), Final)
+    assert (final.turn, final.text) == (0, "now")
+
+
+def test_a_stream_moves_at_the_end_of_a_turn_and_leaves_once_that_is_final() -> None:
+    session = begun()
+    speak(session, 10, 0.9)
+    assert session.move(1) == []
+    assert [e.seat for e in speak(session, 20, 0.0) if isinstance(e, Feed)] == [0]
+    assert {e.seat for e in speak(session, 10, 0.9) if isinstance(e, Feed)} == {1}
+    speak(session, 20, 0.0)
+    effects = session.learn(said(0, "second", final=True), 1.0, 1)
+    assert not events(effects, Final), "the first turn is still to be told"
+    effects = session.learn(said(0, "first", final=True), 2.0, 0)
+    assert [final.text for final in events(effects, Final)] == ["first", "second"]
+    assert Leave(0) in effects
+
+
+def test_between_turns_a_stream_moves_at_once() -> None:
+    session = begun()
+    assert session.move(1) == [Leave(0)]
+    assert session.lost_track(0) == [], "it is not there any more"
+
+
+def test_a_track_lost_before_it_was_moved_to_only_ends_the_move() -> None:
+    session = begun()
+    speak(session, 10, 0.9)
+    session.move(1)
+    assert session.lost_track(1) == []
+    assert {e.seat for e in speak(session, 10, 0.9) if isinstance(e, Feed)} == {0}
+
+
+def test_nobody_is_left_to_hear_it() -> None:
+    session = begun()
+    speak(session, 10, 0.9)
+    session.lost_track(0)
+    (fail,) = session.give_up(EngineLost("w"))
     assert isinstance(fail, Fail)
     assert fail.error.retryable
-    assert session.lost_track(EngineLost("w")) == []
+    assert session.give_up(EngineLost("w")) == []
     assert speak(session, 10, 0.9) == []
+    assert session.lost_track(0) == []
 
 
 def test_memory_is_bounded_by_preroll_in_silence() -> None:
-    session = Session(0, RULES)
+    session = begun()
     for _ in range(1000):
         speak(session, 3, 0.0)
     kept = session._timeline.position - session._timeline.kept_from
@@ -134,14 +242,14 @@ def test_memory_is_bounded_by_preroll_in_silence() -> None:
 
 
 def test_endpointing_can_change_in_mid_turn() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 10, 0.9)
     session.configure(100)
     assert [e for e in speak(session, 4, 0.0) if isinstance(e, Feed) and e.end_of_turn]
 
 
 def test_progress_counts_what_the_engine_heard() -> None:
-    session = Session(0, RULES)
+    session = begun()
     speak(session, 100, 0.9)
     assert session.heard == 0.0
     session.learn(said(0, "a", heard=2.5), 1.0)

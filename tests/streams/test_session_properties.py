@@ -57,6 +57,7 @@ class Run:
 
     def __init__(self) -> None:
         self.session = Session(3, RULES)
+        assert self.session.seated(0) == []
         self.engine = Engine()
         self.events: list[Any] = []
         self.now = 0.0

@@ -88,13 +88,27 @@ WORDS = (Word("hello", 1.00049, 1.2, 0.5), Word("there", 1.2, 1.4))
             },
         ),
         (Flushed(0, 3), {"type": "flushed", "flush": 3}),
-        (Settled(0, 1.5, 2.5), {"type": "ack", "channel": 0, "settled": 1.5, "heard": 2.5}),
+        (Settled(0, 1.5, 2.5, 3), {"type": "ack", "channel": 0, "settled": 1.5, "heard": 2.5}),
     ],
 )
 def test_events_as_messages(event: Any, expected: dict[str, Any]) -> None:
     text = native.encode(native.message_of(event))
     assert json.loads(text) == expected
     assert native.encode(native.decode_server(text)) == text
+
+
+def test_tokens_travel_in_messages_and_are_left_out_where_there_are_none() -> None:
+    ack = native.AckMessage(0, 4.0, 4.5, "token", 3.008)
+    leave = native.ReconnectMessage("token", 3.008, "this gateway is leaving")
+    limits = native.LimitsMessage(1, 10.0, 60.0, 30.0)
+    ready = native.ReadyMessage("s", "m", "en", 1, 16_000, "pcm16", 100, 500, limits)
+    resumed = native.ReadyMessage("s", "m", "en", 1, 16_000, "pcm16", 100, 500, limits, "token", 0.0)
+    for message in (ack, leave, ready, resumed):
+        assert native.decode_server(native.encode(message)) == message
+    assert json.loads(native.encode(leave))["type"] == "reconnect"
+    assert json.loads(native.encode(ack))["resume_from"] == 3.008
+    assert not {"token", "resumed_from"} & set(json.loads(native.encode(ready)))
+    assert json.loads(native.encode(resumed))["resumed_from"] == 0.0
 
 
 def test_finals_with_and_without_words() -> None:
@@ -121,7 +135,19 @@ def test_the_schema_names_every_message_and_an_error_says_everything() -> None:
         for d in native.schema()["$defs"].values()
         if "type" in d.get("properties", {})
     }
-    assert {"configure", "flush", "finish", "ping", "ready", "partial", "final", "error", "done", "warning"} <= tags
+    assert {
+        "configure",
+        "flush",
+        "finish",
+        "ping",
+        "ready",
+        "partial",
+        "final",
+        "error",
+        "done",
+        "warning",
+        "reconnect",
+    } <= tags
     full = json.loads(native.encode(native.error_message(AtCapacity(7, retry_after=3.0))))
     assert full == {
         "type": "error",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from voxfleet import __version__
-from voxfleet.cli import exits, measurements, terminal
+from voxfleet.cli import exits, measurements, operation, terminal
 from voxfleet.cli.options import AS_IT_IS, AsJson, Config, Endpointing, Language, Model, Url, examples
 
 EXIT_CODES = f"{AS_IT_IS}[bold]Exit codes[/]\n" + "\n".join(
@@ -49,6 +49,7 @@ def voxfleet(
     epilog=examples(
         "voxfleet serve",
         "voxfleet serve --host 0.0.0.0 --port 9000 --places 8",
+        "voxfleet serve --workers 3 --gateways 2",
         "voxfleet settings --toml > voxfleet.toml && voxfleet serve --config voxfleet.toml",
     )
 )
@@ -62,27 +63,45 @@ def serve(
     places: Annotated[
         int | None, typer.Option("--places", min=1, metavar="N", help="Streams each worker takes at once.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=64, metavar="N", help="So many workers of the model.")
+    ] = None,
+    gateways: Annotated[
+        int | None,
+        typer.Option("--gateways", min=1, max=64, metavar="N", help="So many gateways, one per core, on one port."),
+    ] = None,
 ) -> None:
-    """Serve live streams until Ctrl-C (or SIGTERM, which lets live calls finish)."""
+    """Serve live streams until Ctrl-C (or SIGTERM, which lets live calls finish).
+
+    SIGHUP replaces every process, one after another, without ending a call.
+    """
 
     def work() -> int:
         from dataclasses import replace
 
         from voxfleet.cli.serve import serve as serve_until_stopped
+        from voxfleet.cli.supervisor import with_workers
 
         settings = terminal.load_settings(config)
         gateway = settings.gateway
         gateway = replace(
             gateway, host=gateway.host if host is None else host, port=gateway.port if port is None else port
         )
-        workers = settings.workers
+        served = settings.workers
         if model is not None:
-            workers = (replace(workers[0], model=model, options={}),)
+            served = (replace(served[0], model=model, options={}),)
         if places is not None:
-            workers = tuple(replace(worker, places=places) for worker in workers)
-        return serve_until_stopped(replace(settings, gateway=gateway, workers=workers))
+            served = tuple(replace(worker, places=places) for worker in served)
+        settings = replace(settings, gateway=gateway, workers=served)
+        if gateways is not None:
+            settings = replace(settings, supervisor=replace(settings.supervisor, gateways=gateways))
+        return serve_until_stopped(settings if workers is None else with_workers(settings, workers))
 
     raise typer.Exit(terminal.run(work))
+
+
+for command, lines in operation.COMMANDS:
+    app.command(epilog=lines)(command)
 
 
 @app.command(epilog=examples("voxfleet demo", "voxfleet demo --no-partials", "voxfleet demo --json > report.json"))

@@ -1,9 +1,10 @@
-"""`voxfleet serve`: the processes of this machine until Ctrl-C or SIGTERM."""
+"""`voxfleet serve`: the processes of this machine until Ctrl-C or SIGTERM; SIGHUP replaces them one after another."""
 
 import asyncio
+import os
 import signal
 
-from voxfleet.cli.supervisor import fleet
+from voxfleet.cli.supervisor import Fleet, fleet
 from voxfleet.settings import Settings
 from voxfleet.telemetry import logs
 
@@ -21,5 +22,44 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leaving.set)
     async with fleet(settings) as processes:
+        hangups = Hangups(processes, leaving)
+        loop.add_signal_handler(signal.SIGHUP, hangups.heard)
         print(f"Voxfleet listens on {processes.url}  (console: {processes.url}/, Ctrl-C to stop)", flush=True)  # noqa: T201
-        await leaving.wait()
+        try:
+            await leaving.wait()
+        finally:
+            await hangups.close()
+
+
+class Hangups:
+    """What SIGHUP means: replace everything; or, when our terminal has just gone away, leave (nohup: stay)."""
+
+    def __init__(self, processes: Fleet, leaving: asyncio.Event) -> None:
+        self._processes = processes
+        self._leaving = leaving
+        self._stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._terminal = _has_terminal()
+        self._replacing: set[asyncio.Task[bool]] = set()
+
+    def heard(self) -> None:
+        if self._terminal and not _has_terminal():
+            self._terminal = False
+            if not self._stays:
+                self._leaving.set()
+            return
+        task = asyncio.create_task(self._processes.replace_all())
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
+
+    async def close(self) -> None:
+        for task in self._replacing:
+            task.cancel()
+        await asyncio.gather(*self._replacing, return_exceptions=True)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,18 +1,17 @@
-"""Who watches the processes of one machine: starts one gateway and its workers, restarts what dies, ends them in order.
+"""Who watches the processes of one machine: starts its gateways and workers, kills what hangs, replaces them in turn.
 
-A process that dies before everything was ready is a failed start, with its own words; later it is started again, each
-time after a longer wait. Leaving: the gateway drains first, then the workers go.
+A process that dies before everything was ready is a failed start, with its own words; later it is started again as
+`cli/child` rules. Leaving: the gateways drain first, all together, then the workers go.
 """
 
 import asyncio
 import json
-import os
+import math
+import secrets
 import shutil
-import signal
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,143 +19,162 @@ from typing import Any
 import structlog
 
 from voxfleet import settings as settings_module
+from voxfleet.cli.child import Child
 from voxfleet.errors import EngineFailed, SettingsError
-from voxfleet.settings import GatewaySettings, Settings, SupervisorSettings
+from voxfleet.settings import GatewaySettings, Settings
 
 log = structlog.get_logger()
 
-STEADY_SECONDS = 30.0
-"""A process that lived so long was healthy: the next wait is the first one again."""
 KILL_SECONDS = 5.0
 """How long a process may take to leave beyond its own deadline."""
-
-
-class Child:
-    """One process that shall be running. `resolved` is what it is told through VOXFLEET_RESOLVED."""
-
-    def __init__(self, name: str, module: str, resolved: dict[str, Any], patience: SupervisorSettings) -> None:
-        self.name = name
-        self.resolved = resolved
-        self.first_words: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        """The first line of JSON it prints: the gateway's port, or the reason why it can't start."""
-        self._module = module
-        self._patience = patience
-        self._process: asyncio.subprocess.Process | None = None
-        self._leaving = asyncio.Event()
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    async def run(self) -> None:
-        """Keep it running until `leave`."""
-        wait = self._patience.restart_first
-        while not self._leaving.is_set():
-            started = asyncio.get_running_loop().time()
-            code = await self._live()
-            if self._leaving.is_set():
-                return
-            if asyncio.get_running_loop().time() - started > STEADY_SECONDS:
-                wait = self._patience.restart_first
-            log.warning("process_died", name=self.name, exit_code=code, restart_in=wait)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, self._patience.restart_most)
-
-    async def _live(self) -> int:
-        environment = {k: v for k, v in os.environ.items() if k not in settings_module.OTHER_VARIABLES}
-        environment["VOXFLEET_RESOLVED"] = json.dumps(self.resolved)
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self._module,
-            stdin=asyncio.subprocess.PIPE,  # its lifeline: held open as long as we live
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,  # Ctrl-C reaches us alone; we decide who leaves when
-        )
-        assert process.stdout is not None
-        async for line in process.stdout:
-            if not self.first_words.done() and line.startswith(b"{"):
-                self.first_words.set_result(json.loads(line))
-        code = await process.wait()
-        if not self.first_words.done():
-            self.first_words.set_result({"error": f"{self.name} ended with exit code {code} before it was ready"})
-        return code
-
-    async def leave(self, within: float) -> None:
-        """SIGTERM, and SIGKILL if it is still there after `within` seconds."""
-        self._leaving.set()
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(within):
-                await process.wait()
-        except TimeoutError:
-            log.warning("process_killed", name=self.name)
-            process.kill()
-            await process.wait()
+WATCH_SECONDS = 0.25
+"""How often silence is counted. Time in which we were stopped ourselves, by more than this, counts for nothing."""
 
 
 class Fleet:
-    """The processes of one machine while they run."""
+    """The processes of one machine while they run.
+
+    Gateways are called gateway-0, gateway-1 and so on, and share the port; with a single one it is theirs alone.
+    """
 
     def __init__(self, settings: Settings, directory: Path) -> None:
+        """Raises SettingsError for workers without distinct names."""
         self.settings = settings
+        self.url = ""
+        self._news = asyncio.Condition()
+        self._replacing = False
         names = worker_names(settings)
         addresses = {name: f"unix:{directory / name}.sock" for name in names}
-        told = json.loads(settings_module.to_json(settings))
+        self._told: dict[str, Any] = json.loads(settings_module.to_json(_trusting(_shared_out(settings))))
         self.workers = [
-            Child(
-                name,
-                "voxfleet.cli.worker_process",
-                {"settings": told, "name": name, "address": addresses[name], "number": number},
-                settings.supervisor,
-            )
+            self._child(name, "worker", {"address": addresses[name], "number": number})
             for number, name in enumerate(names)
         ]
-        self.gateway = Child(
-            "gateway", "voxfleet.cli.gateway_process", {"settings": told, "workers": addresses}, settings.supervisor
+        count = settings.supervisor.gateways
+        self.gateways = [
+            self._child(
+                name,
+                "gateway",
+                {
+                    "workers": addresses,
+                    "shared": count > 1,
+                    "open_to_loopback": not settings.cluster.secret,  # nobody can name a secret we made
+                },
+            )
+            for name in gateway_names(settings)
+        ]
+
+    def _child(self, name: str, kind: str, told: dict[str, Any]) -> Child:
+        return Child(
+            name,
+            f"voxfleet.cli.{kind}_process",
+            {"settings": self._told, "name": name, **told},
+            self.settings.supervisor,
+            self._news,
+            may_be_drained=kind == "worker",
         )
-        self.url = ""
+
+    @property
+    def children(self) -> list[Child]:
+        return [*self.workers, *self.gateways]
+
+    def listen_at(self, port: int) -> None:
+        """Every gateway started from now on listens on this port."""
+        self._told["gateway"]["port"] = port
 
     async def ready(self) -> None:
         """Wait until streams are welcome. Raises SettingsError or EngineFailed in the words of who failed."""
-        words = await self.gateway.first_words
-        if "error" in words:
-            raise SettingsError(words["error"])
-        gateway = self.settings.gateway
-        self.gateway.resolved["settings"]["gateway"]["port"] = words["port"]  # a restarted one listens there again
-        self.url = url_of(gateway, words["port"])
-        answering = asyncio.create_task(_answers(gateway, words["port"]))
-        failing = [asyncio.create_task(_failure(worker)) for worker in self.workers]
+        seconds = self.settings.supervisor.ready_seconds
         try:
-            async with asyncio.timeout(self.settings.supervisor.ready_seconds):
-                done, _ = await asyncio.wait([answering, *failing], return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: self._failed() or self._whole())
         except TimeoutError:
-            seconds = self.settings.supervisor.ready_seconds
             raise EngineFailed(f"not ready within {seconds:g} s (supervisor.ready_seconds)") from None
+        if failed := self._failed():
+            words = failed.failure or {}
+            if words.get("code") == SettingsError.code:
+                raise SettingsError(words["error"])
+            raise EngineFailed(words["error"])
+        port = self.gateways[0].said["port"]
+        self.listen_at(port)  # a restarted one listens there again
+        self.url = url_of(self.settings.gateway, port)
+
+    async def watch(self) -> None:
+        """Kill what hangs, until cancelled."""
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = loop.time()
+            for child in self.children:
+                child.watched(min(now - before, 2 * WATCH_SECONDS))
+            before = now
+
+    async def replace_all(self) -> bool:
+        """Replace every process, one at a time, workers first; one that was drained is started again.
+
+        The next one goes only when all are there and know each other; where that does not come to pass the rest stay
+        as they are. A single gateway stays: nobody could take its callers. Whether all were replaced; False also while
+        this is going on already.
+        """
+        if self._replacing:
+            log.warning("replacement_refused", reason="one is going on")
+            return False
+        self._replacing = True
+        try:
+            turns = [(child, self.settings.workers[i].drain_seconds) for i, child in enumerate(self.workers)]
+            if len(self.gateways) > 1:
+                turns += [(child, self.settings.gateway.drain_seconds) for child in self.gateways]
+            log.info("replacement", processes=len(turns))
+            for child, drain_seconds in turns:
+                lives = child.lives
+                await child.replace(drain_seconds + KILL_SECONDS)
+                if not await self._back(child, lives):
+                    log.warning("replacement_stopped", name=child.name, reason="the new process is not ready")
+                    return False
+            log.info("replacement_done")
+            return True
         finally:
-            for task in (answering, *failing):
-                task.cancel()
-            await asyncio.gather(answering, *failing, return_exceptions=True)
-        for task in done:
-            task.result()
+            self._replacing = False
 
     async def leave(self) -> None:
-        """Drain the gateway, then end the workers."""
-        await self.gateway.leave(self.settings.gateway.drain_seconds + KILL_SECONDS)
+        """Drain the gateways, then end the workers."""
+        within = self.settings.gateway.drain_seconds + KILL_SECONDS
+        await asyncio.gather(*(gateway.leave(within) for gateway in self.gateways))
         await asyncio.gather(*(worker.leave(KILL_SECONDS) for worker in self.workers))
+
+    async def _back(self, child: Child, lives: int) -> bool:
+        """Whether it came back, after its life number `lives`, into a whole fleet in good time."""
+        try:
+            async with asyncio.timeout(self.settings.supervisor.ready_seconds), self._news:
+                await self._news.wait_for(lambda: child.lives > lives and self._whole())
+        except TimeoutError:
+            return False
+        return True
+
+    def _failed(self) -> Child | None:
+        return next((child for child in self.children if child.failure is not None), None)
+
+    def _whole(self) -> bool:
+        """Every process that nobody drained is ready, and every gateway reaches each of these workers, or does not say."""
+        up = [worker for worker in self.workers if worker.state != "drained"]
+        if any(child.state != "ready" for child in (*up, *self.gateways)):
+            return False
+        pids = {worker.name: worker.pid for worker in up}
+        return all(pids.items() <= gateway.said.get("linked", pids).items() for gateway in self.gateways)
 
 
 @asynccontextmanager
 async def fleet(settings: Settings) -> AsyncIterator[Fleet]:
     """The processes of `settings`, ready for streams within the block. Raises SettingsError or EngineFailed."""
-    directory = Path(tempfile.mkdtemp(prefix="voxfleet-"))
-    try:
+    with ExitStack() as stack:
+        directory = Path(tempfile.mkdtemp(prefix="voxfleet-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         processes = Fleet(settings, directory)
-        running = [asyncio.create_task(child.run()) for child in (*processes.workers, processes.gateway)]
+        if len(processes.gateways) > 1:
+            processes.listen_at(_reserved_port(settings.gateway, stack))
+        running = [asyncio.create_task(child.run(), name=child.name) for child in processes.children]
+        running.append(asyncio.create_task(processes.watch(), name="watch"))
         try:
             await processes.ready()
             yield processes
@@ -165,8 +183,6 @@ async def fleet(settings: Settings) -> AsyncIterator[Fleet]:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -184,6 +200,21 @@ def with_model(settings: Settings, model: str | None, places: int = 0) -> Settin
     if model is not None and all(worker.model != model for worker in workers):
         workers = (replace(workers[0], model=model, options={}),)
     return replace(settings, workers=tuple(replace(worker, places=worker.places or places) for worker in workers))
+
+
+def with_workers(settings: Settings, count: int) -> Settings:
+    """The settings with so many workers like their only one. Raises SettingsError where they list several."""
+    if len(settings.workers) > 1:
+        raise SettingsError(
+            f"--workers {count} multiplies a single worker, but the settings list {len(settings.workers)}: "
+            "list all of them there, or only one"
+        )
+    (worker,) = settings.workers
+    if worker.name and count > 1:
+        workers = tuple(replace(worker, name=f"{worker.name}-{number}") for number in range(count))
+    else:
+        workers = (worker,) * count
+    return replace(settings, workers=workers)
 
 
 @asynccontextmanager
@@ -215,36 +246,52 @@ def worker_names(settings: Settings) -> list[str]:
     return names
 
 
+def gateway_names(settings: Settings) -> list[str]:
+    """A name for each gateway: that of the settings, numbered where there are several, or gateway-0 and so on."""
+    name, count = settings.gateway.name, settings.supervisor.gateways
+    return [name] if name and count == 1 else [f"{name or 'gateway'}-{number}" for number in range(count)]
+
+
 def url_of(settings: GatewaySettings, port: int) -> str:
     """How a browser on this machine reaches the gateway."""
-    host = _near(settings.host)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _near(host: str) -> str:
-    """The address on this machine of a gateway that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+def _shared_out(settings: Settings) -> Settings:
+    """The embedded engine advises places for a whole machine: several workers of it get their part each."""
+    embedded = [worker for worker in settings.workers if worker.model == "embedded"]
+    if len(embedded) < 2:
+        return settings
+    from voxfleet.serving.catalog import advised_places
+
+    part = math.ceil(advised_places() / len(embedded))
+    return replace(
+        settings,
+        workers=tuple(
+            replace(worker, places=part) if worker in embedded and not worker.places else worker
+            for worker in settings.workers
+        ),
+    )
 
 
-async def _failure(worker: Child) -> None:
-    words = await worker.first_words
-    if words.get("code") == SettingsError.code:
-        raise SettingsError(words["error"])
-    raise EngineFailed(words.get("error", "the worker ended"))
+def _trusting(settings: Settings) -> Settings:
+    """With a secret, made where none is set: a gateway that was started again honours the tokens of the dead one."""
+    secret = settings.cluster.secret or secrets.token_hex(32)
+    return replace(settings, cluster=replace(settings.cluster, secret=secret))
 
 
-async def _answers(settings: GatewaySettings, port: int) -> None:
-    """Return once GET /readyz is answered with 200."""
-    host = _near(settings.host)
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection(host, port)
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: voxfleet\r\nConnection: close\r\n\r\n")
-            status = await reader.readline()
-            writer.close()
-            await writer.wait_closed()
-            if b" 200 " in status:
-                return
-        except OSError:
-            pass
-        await asyncio.sleep(0.05)
+def _reserved_port(settings: GatewaySettings, stack: ExitStack) -> int:
+    """The port for several gateways, kept for them as long as `stack` by a socket that never listens.
+
+    Asked for alone first: otherwise a second fleet would quietly share the port of the first. Raises SettingsError.
+    """
+    from voxfleet.gateway.server import listen
+
+    try:
+        with listen(settings) as alone:
+            port = int(alone.getsockname()[1])
+        stack.enter_context(listen(replace(settings, port=port), shared=True))
+    except OSError as error:
+        raise SettingsError(f"can't listen on {settings.host}:{settings.port}: {error.strerror}") from None
+    return port

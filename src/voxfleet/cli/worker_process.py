@@ -1,37 +1,78 @@
 """A worker as a process of its own: `python -m voxfleet.cli.worker_process`, started by the supervisor.
 
-Reads what it shall be from VOXFLEET_RESOLVED (JSON: settings, name, address, number of the worker), prints one line of
-JSON on standard output if it can't be that, and serves until SIGTERM or until its parent is gone.
+Reads what it shall be from VOXFLEET_RESOLVED (JSON: settings, name, address, number of the worker) and serves until it
+is asked to leave or its parent is gone. On standard output it prints lines of JSON: first that it is ready or why it
+can't be, then a beat each second; a worker that is silent does not live. `voxfleet worker` starts one alone.
 """
 
 import asyncio
 import json
 import os
+import select
 import signal
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
 from voxfleet import lifeline
 from voxfleet import settings as settings_module
+from voxfleet.cli import terminal
 from voxfleet.errors import VoxfleetError
 from voxfleet.serving import catalog
+from voxfleet.settings import Settings
 from voxfleet.telemetry import logs
-from voxfleet.worker import service
+from voxfleet.worker import life
+from voxfleet.worker.leaving import Ending
+from voxfleet.worker.life import Identity
+
+STDOUT = 1
 
 
 def main() -> int:
     resolved = json.loads(os.environ["VOXFLEET_RESOLVED"])
     settings = settings_module.from_dict(resolved["settings"])
-    worker = settings.workers[resolved["number"]]
     logs.configure(settings.telemetry, resolved["name"])
-    lifeline.end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
-    serving = service.serve(resolved["name"], resolved["address"], settings.link, lambda: catalog.build(worker))
+    who = _identity(settings, resolved["number"], resolved["name"], resolved["address"])
     try:
-        asyncio.run(serving)
+        return asyncio.run(_supervised(who))
     except VoxfleetError as error:
-        print(json.dumps({"error": str(error), "code": error.code}), flush=True)  # noqa: T201 - the supervisor reads it
-        return 1
-    return 0
+        say({"error": str(error), "code": error.code})
+        return Ending.FAILED
+
+
+async def _supervised(who: Identity) -> int:
+    serving = asyncio.create_task(life.serve(who, lambda: catalog.build(who.worker), say))
+    await asyncio.sleep(0)  # it listens to signals now, and so to the end of its parent
+    lifeline.end_with_parent()
+    return await serving
+
+
+def serve_alone(settings: Settings, number: int, name: str, address: str) -> int:
+    """Serve the worker of that number without anybody watching; the exit code.
+
+    SIGTERM and Ctrl-C let its streams move to other workers, the second time they are cut off. Errors become one
+    sentence on standard error, everything else goes to the log.
+    """
+    logs.configure(settings.telemetry, name)
+    who = _identity(settings, number, name, address)
+
+    async def serving() -> int:
+        return await life.serve(who, lambda: catalog.build(who.worker))
+
+    return terminal.run(serving)
+
+
+def say(line: Mapping[str, Any]) -> None:
+    """One line to the supervisor. A supervisor that is stopped or gone must not stop us too: it misses the line."""
+    with suppress(OSError):
+        if select.select([], [STDOUT], [], 0)[1]:
+            os.write(STDOUT, json.dumps(line).encode() + b"\n")
+
+
+def _identity(settings: Settings, number: int, name: str, address: str) -> Identity:
+    return Identity(name, address, settings.workers[number], settings.link, settings.cluster)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,35 @@
 """The gateway's end of the link to one worker: gathers increments into ticks, spreads answers to tracks.
 
 One task writes, one reads, both belong to `run`. Opening waits for the worker's answer; everything else never waits.
-A broken link loses every track on it, by name, and is tried again until the pool closes.
+A broken link loses every track on it, by name, and is tried again until it is retired. A worker that reports nothing for
+a while is taken for stopped: its link is broken from this side.
 """
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
+from time import monotonic
 from typing import Protocol
 
 import grpc
 import structlog
 
+from voxfleet.cluster import credentials, link_pb2_grpc, messages
 from voxfleet.cluster import link_pb2 as pb
-from voxfleet.cluster import link_pb2_grpc, messages
+from voxfleet.cluster.journal import Happening, Journal
 from voxfleet.cluster.messages import Columns
 from voxfleet.engines.port import END_OF_TURN, EngineInfo, TrackOptions
-from voxfleet.errors import EngineError, EngineLost, NotReady, VoxfleetError
-from voxfleet.settings import LinkSettings
+from voxfleet.errors import EngineError, EngineLost, NotReady, SettingsError, VoxfleetError
+from voxfleet.settings import ClusterSettings, LinkSettings
 from voxfleet.speech import Hypothesis, Samples
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 0.25
 """Between two attempts to reach a worker that is not there (it may be loading its model)."""
+HELLO_SECONDS = 1.0
+"""How often a worker is told how this gateway fares."""
 
 
 def channel_options(settings: LinkSettings) -> list[tuple[str, int]]:
@@ -37,6 +42,7 @@ def channel_options(settings: LinkSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5_000),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.so_reuseport", 0),  # a second worker on a port that is taken must fail, not share it
     ]
 
 
@@ -49,13 +55,18 @@ class Listener(Protocol):
         """The track ended without being closed; nothing more comes from it."""
         ...
 
+    def leave(self, deadline: float) -> None:
+        """The track should be given up for one elsewhere, by this time on the monotonic clock: its worker is leaving."""
+        ...
+
 
 class Track:
     """One stream's way to its engine. `hear` never blocks; how far audio may run ahead is its driver's rule."""
 
     def __init__(self, link: "Link", place: int, info: EngineInfo, listener: Listener) -> None:
         self.info = info
-        self.worker = link.name
+        self.worker = link.key
+        """Which worker, by the pool's key."""
         self.ended = False
         """Closed, failed or lost: its place may belong to somebody else by now, so nothing is sent to it any more."""
         self.listener = listener
@@ -73,24 +84,57 @@ class Track:
             self._link.forget(self._place)
 
 
+class House(Protocol):
+    """What links share and whom they tell: the pool they belong to."""
+
+    journal: Journal
+
+    def hello(self) -> pb.Hello: ...
+
+    def changed(self) -> None:
+        """A worker came, went, or changed its mind about new streams."""
+        ...
+
+
 class Link:
     """One worker as seen from a gateway."""
 
-    def __init__(self, name: str, address: str, settings: LinkSettings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, address: str, settings: LinkSettings, house: House, cluster: ClusterSettings | None = None
+    ) -> None:
+        self.key = name
+        """What the pool knows it by."""
         self.name = name
+        """The worker's own name once it has told it, until then what it was configured as."""
         self.address = address
         self.info: EngineInfo | None = None
         """What the worker offers; None while it can't be reached."""
         self.load = pb.Load()
+        self.labels: Mapping[str, str] = {}
+        self.pid = 0
+        self.host = ""
         self.columns = Columns()
+        self.retired = False
+        """Not configured any more: it ends with its last track."""
         self._settings = settings
-        self._changed = changed
+        self._cluster = cluster or ClusterSettings()
+        self._house = house
         self._tracks: dict[int, Track] = {}
         self._opening: dict[int, tuple[asyncio.Future[Track], Listener]] = {}
         self._requests = itertools.count(1)
         self._opens: list[pb.Open] = []
         self._closes: list[int] = []
+        self._drain: pb.Drain | None = None
         self._urgent = asyncio.Event()
+        self._told_at = 0.0
+        """Clock time of the worker's last answer."""
+        self._greeted_at = 0.0
+        self._status = ""
+        """How the last attempt to connect ended."""
+        self._leaving = False
+        self._changed_at = 0.0
+        """Clock time of the last place taken or given back by this gateway; reports older than that are not the truth."""
+        self._reported_at = 0.0
 
     @property
     def state(self) -> str:
@@ -100,9 +144,38 @@ class Link:
         return "draining" if self.load.draining else "ready"
 
     @property
+    def tracks(self) -> int:
+        """Tracks of this gateway."""
+        return len(self._tracks)
+
+    @property
     def taken(self) -> int:
         """Places taken as far as this gateway can know: its own tracks, or more by the worker's last report."""
         return max(self.load.taken, len(self._tracks) + len(self._opening))
+
+    @property
+    def capacity(self) -> int:
+        """Streams the worker takes now."""
+        if self.info is None:
+            return 0
+        return self.load.capacity or self.info.places
+
+    @property
+    def surely_full(self) -> bool:
+        """Whether asking it for a place is useless: its report says full, and nothing was given back here since."""
+        return self._reported_at > self._changed_at and self.load.taken >= self.capacity > 0
+
+    def drain(self, seconds: float = 0.0, *, replace: bool = False) -> None:
+        """Ask the worker to leave within so many seconds (0 = its own setting)."""
+        self._drain = pb.Drain(seconds=seconds, replace=replace)
+        self._urgent.set()
+
+    def give_one_away(self) -> bool:
+        """Ask one of this gateway's streams to move elsewhere at the end of its turn; False if none is left."""
+        for track in self._tracks.values():
+            track.listener.leave(float("inf"))
+            return True
+        return False
 
     async def open(self, options: TrackOptions, listener: Listener) -> Track:
         """Take a place. Raises CapacityError or CallerError as the worker answers, EngineLost where it is gone."""
@@ -133,30 +206,49 @@ class Link:
         """The track on this place is closed: the worker gets it back with the next tick."""
         self._tracks.pop(place).ended = True
         self._closes.append(place)
+        self._changed_at = monotonic()
         self._urgent.set()
 
     async def run(self) -> None:
-        """Keep the link up until cancelled."""
-        while True:
+        """Keep the link up until cancelled, or until it is down and retired."""
+        while not self.retired:
             try:
                 await self._connected()
             except grpc.aio.AioRpcError as error:
-                log.debug("link_down", worker=self.name, status=error.code().name)
-            except messages.LinkError as error:
+                self._down(error.code().name, error.details() or "")
+            except asyncio.InvalidStateError:  # grpc's way to say that the call ended while something was written
+                self._down("ENDED", "")
+            except (
+                messages.LinkError,
+                SettingsError,
+            ) as error:  # a certificate may be replaced by a bad one at any time
                 log.warning("link_broken", worker=self.name, error=str(error))
             finally:
                 self._lose_all()
             await asyncio.sleep(RETRY_SECONDS)
 
+    def _down(self, status: str, details: str) -> None:
+        """Refusals are told once, for an operator must act; a worker that is not there yet is nothing special."""
+        refused = status in ("UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT")
+        if refused and status != self._status:
+            log.warning("link_refused", worker=self.name, status=status, details=details)
+        else:
+            log.debug("link_down", worker=self.name, status=status)
+        self._status = status
+
     async def _connected(self) -> None:
-        async with grpc.aio.insecure_channel(self.address, options=channel_options(self._settings)) as channel:
-            call = link_pb2_grpc.LinkStub(channel).Join()  # type: ignore[no-untyped-call]  # generated
-            await call.write(pb.Tick())  # a call exists for the worker with its first message
-            ends = {asyncio.create_task(self._write(call)), asyncio.create_task(self._read(call))}
+        options = channel_options(self._settings)
+        async with credentials.channel(self.address, self._cluster, options) as channel:
+            stub = link_pb2_grpc.LinkStub(channel)  # type: ignore[no-untyped-call]  # generated
+            call = stub.Join(metadata=credentials.metadata(self._cluster))
+            self._greeted_at = monotonic()
+            await call.write(pb.Tick(hello=self._house.hello()))  # a call exists for the worker with its first message
+            ends = [asyncio.create_task(self._read(call)), asyncio.create_task(self._write(call))]
             try:
-                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in ends:  # the reader first: what the writer meets then is only its echo
+                    if task.done():
+                        task.result()
             finally:
                 for task in ends:
                     task.cancel()
@@ -169,25 +261,46 @@ class Link:
 
     async def _write(self, call: "grpc.aio.StreamStreamCall[pb.Tick, pb.Answer]") -> None:
         tick_seconds = self._settings.tick_ms / 1000
+        seen = monotonic()
         while True:
             with suppress(TimeoutError):  # opens and closes do not wait for the tick; they must not delay it either
                 async with asyncio.timeout(tick_seconds):
                     await self._urgent.wait()
-            tick = self._tick()
+            before, seen = seen, monotonic()
+            self._check_alive(seen, ran=seen - before < self._settings.silence_seconds / 4)
+            tick = self._tick(seen)
             if tick is not None:
                 await call.write(tick)
 
-    def _tick(self) -> pb.Tick | None:
+    def _check_alive(self, now: float, *, ran: bool) -> None:
+        """Raises LinkError when the worker is silent; time in which this process itself did not run (`ran`) is nobody's
+        fault."""
+        if not ran:
+            self._told_at = now
+        silent = now - self._told_at
+        if self.info is not None and silent > self._settings.silence_seconds:
+            raise messages.LinkError(f"no report for {silent:.1f} s")
+        if self.retired and not self._tracks and not self._opening:
+            raise messages.LinkError("retired")
+
+    def _tick(self, now: float) -> pb.Tick | None:
         self._urgent.clear()
-        if not (self.columns or self._opens or self._closes):
+        greets = now - self._greeted_at >= HELLO_SECONDS
+        if not (self.columns or self._opens or self._closes or greets or self._drain):
             return None
-        tick = pb.Tick(opens=self._opens, closes=self._closes)
-        self._opens, self._closes = [], []
+        hello = self._house.hello() if greets else None
+        tick = pb.Tick(opens=self._opens, closes=self._closes, hello=hello, drain=self._drain)
+        self._opens, self._closes, self._drain = [], [], None
+        if greets:
+            self._greeted_at = now
         if self.columns:
-            self.columns.fill(tick)
+            self.columns.fill(tick, self._settings.catch_up_bytes // messages.SAMPLE.itemsize)
+            if self.columns:
+                self._urgent.set()
         return tick
 
     def _spread(self, answer: pb.Answer) -> None:
+        self._told_at = monotonic()
         for heard in answer.heard:
             if (track := self._tracks.get(heard.place)) is not None:
                 track.listener.learn(messages.hypothesis_of(heard))
@@ -203,11 +316,9 @@ class Link:
             if waiting is not None and not waiting[0].done():
                 waiting[0].set_exception(messages.error_of(refused))
         if answer.HasField("load"):
-            self.load = answer.load
+            self._reported(answer.load)
         if answer.HasField("welcome"):
-            self.info = messages.info_of(answer.welcome)
-            log.info("link_up", worker=self.name, model=self.info.name, places=self.info.places)
-            self._changed()
+            self._welcomed(answer.welcome)
 
     def _opened(self, request: int, place: int) -> None:
         waiting = self._opening.pop(request, None)
@@ -216,22 +327,51 @@ class Link:
             self._urgent.set()
             return
         answer, listener = waiting
+        self._changed_at = monotonic()
         track = self._tracks[place] = Track(self, place, self.info, listener)
         answer.set_result(track)
 
+    def _reported(self, load: pb.Load) -> None:
+        gateways = load.gateways or self.load.gateways  # only some reports carry them
+        self.load = load
+        if not load.gateways:
+            self.load.gateways.extend(gateways)
+        self._reported_at = self._told_at
+        if load.draining and not self._leaving:
+            self._leaving = True
+            log.info("worker_draining", worker=self.name, tracks=len(self._tracks), seconds=load.drain_left)
+            self._house.journal.note(Happening.DRAINING, self.name, f"within {load.drain_left:.0f} s")
+            deadline = self._told_at + load.drain_left
+            for track in tuple(self._tracks.values()):
+                track.listener.leave(deadline)
+            self._house.changed()
+
+    def _welcomed(self, welcome: pb.Welcome) -> None:
+        self.info = messages.info_of(welcome)
+        self._status = ""
+        self.name = welcome.worker or self.name
+        self.labels, self.pid, self.host = dict(welcome.labels), welcome.pid, welcome.host
+        log.info("link_up", worker=self.name, model=self.info.name, places=self.info.places)
+        self._house.journal.note(Happening.JOINED, self.name, f"{self.info.name}, {self.info.places} places")
+        self._house.changed()
+
     def _lose_all(self) -> None:
         was_up, self.info = self.info is not None, None
+        left, self._leaving = self._leaving, False
         tracks, self._tracks = self._tracks, {}
         opening, self._opening = self._opening, {}
-        self.columns, self._opens, self._closes = Columns(), [], []
+        self.columns, self._opens, self._closes, self._drain = Columns(), [], [], None
         self.load = pb.Load()
+        self._reported_at = 0.0
         error: VoxfleetError = EngineLost(self.name)
         for answer, _ in opening.values():
             if not answer.done():
                 answer.set_exception(error)
         for track in tracks.values():
             track.ended = True
-            track.listener.lost(EngineLost(self.name))
         if was_up:
             log.warning("link_lost", worker=self.name, tracks=len(tracks))
-            self._changed()
+            self._house.journal.note(Happening.LEFT if left else Happening.LOST, self.name, f"{len(tracks)} tracks")
+            self._house.changed()
+        for track in tracks.values():
+            track.listener.lost(EngineLost(self.name))

@@ -7,20 +7,60 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Tick(_message.Message):
-    __slots__ = ("opens", "places", "lengths", "flags", "samples", "closes")
+    __slots__ = ("opens", "places", "lengths", "flags", "samples", "closes", "hello", "drain")
     OPENS_FIELD_NUMBER: _ClassVar[int]
     PLACES_FIELD_NUMBER: _ClassVar[int]
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
     FLAGS_FIELD_NUMBER: _ClassVar[int]
     SAMPLES_FIELD_NUMBER: _ClassVar[int]
     CLOSES_FIELD_NUMBER: _ClassVar[int]
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     opens: _containers.RepeatedCompositeFieldContainer[Open]
     places: bytes
     lengths: bytes
     flags: bytes
     samples: bytes
     closes: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, opens: _Optional[_Iterable[_Union[Open, _Mapping]]] = ..., places: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., closes: _Optional[_Iterable[int]] = ...) -> None: ...
+    hello: Hello
+    drain: Drain
+    def __init__(self, opens: _Optional[_Iterable[_Union[Open, _Mapping]]] = ..., places: _Optional[bytes] = ..., lengths: _Optional[bytes] = ..., flags: _Optional[bytes] = ..., samples: _Optional[bytes] = ..., closes: _Optional[_Iterable[int]] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+
+class Hello(_message.Message):
+    __slots__ = ("gateway", "pid", "address", "host", "state", "streams", "opened", "refused", "failed", "moves", "replays", "uptime")
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    MOVES_FIELD_NUMBER: _ClassVar[int]
+    REPLAYS_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_FIELD_NUMBER: _ClassVar[int]
+    gateway: str
+    pid: int
+    address: str
+    host: str
+    state: str
+    streams: int
+    opened: int
+    refused: int
+    failed: int
+    moves: int
+    replays: int
+    uptime: float
+    def __init__(self, gateway: _Optional[str] = ..., pid: _Optional[int] = ..., address: _Optional[str] = ..., host: _Optional[str] = ..., state: _Optional[str] = ..., streams: _Optional[int] = ..., opened: _Optional[int] = ..., refused: _Optional[int] = ..., failed: _Optional[int] = ..., moves: _Optional[int] = ..., replays: _Optional[int] = ..., uptime: _Optional[float] = ...) -> None: ...
+
+class Drain(_message.Message):
+    __slots__ = ("seconds", "replace")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    replace: bool
+    def __init__(self, seconds: _Optional[float] = ..., replace: bool = ...) -> None: ...
 
 class Open(_message.Message):
     __slots__ = ("request", "language", "grammar", "recorded")
@@ -51,7 +91,14 @@ class Answer(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., opened: _Optional[_Iterable[_Union[Opened, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Refused, _Mapping]]] = ..., heard: _Optional[_Iterable[_Union[Heard, _Mapping]]] = ..., failed: _Optional[_Iterable[_Union[Failed, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("worker", "model", "languages", "chunk_ms", "word_times", "grammars", "device", "advice", "places", "finds_endpoints")
+    __slots__ = ("worker", "model", "languages", "chunk_ms", "word_times", "grammars", "device", "advice", "places", "finds_endpoints", "context", "labels", "pid", "host")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     WORKER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +109,10 @@ class Welcome(_message.Message):
     ADVICE_FIELD_NUMBER: _ClassVar[int]
     PLACES_FIELD_NUMBER: _ClassVar[int]
     FINDS_ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
     worker: str
     model: str
     languages: _containers.RepeatedScalarFieldContainer[str]
@@ -72,7 +123,11 @@ class Welcome(_message.Message):
     advice: str
     places: int
     finds_endpoints: bool
-    def __init__(self, worker: _Optional[str] = ..., model: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., chunk_ms: _Optional[_Iterable[int]] = ..., word_times: bool = ..., grammars: bool = ..., device: _Optional[str] = ..., advice: _Optional[str] = ..., places: _Optional[int] = ..., finds_endpoints: bool = ...) -> None: ...
+    context: float
+    labels: _containers.ScalarMap[str, str]
+    pid: int
+    host: str
+    def __init__(self, worker: _Optional[str] = ..., model: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., chunk_ms: _Optional[_Iterable[int]] = ..., word_times: bool = ..., grammars: bool = ..., device: _Optional[str] = ..., advice: _Optional[str] = ..., places: _Optional[int] = ..., finds_endpoints: bool = ..., context: _Optional[float] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ...) -> None: ...
 
 class Opened(_message.Message):
     __slots__ = ("request", "place")
@@ -133,7 +188,7 @@ class Failed(_message.Message):
     def __init__(self, place: _Optional[int] = ..., code: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class Load(_message.Message):
-    __slots__ = ("places", "taken", "chunk_ms", "draining", "step_p50", "step_p95", "batch_mean", "queue_p95", "steps", "checks")
+    __slots__ = ("places", "taken", "chunk_ms", "draining", "step_p50", "step_p95", "batch_mean", "queue_p95", "steps", "checks", "capacity", "utilisation", "recorded_paused", "drain_left", "uptime", "gateways")
     PLACES_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
     CHUNK_MS_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +199,12 @@ class Load(_message.Message):
     QUEUE_P95_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    UTILISATION_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_PAUSED_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_LEFT_FIELD_NUMBER: _ClassVar[int]
+    UPTIME_FIELD_NUMBER: _ClassVar[int]
+    GATEWAYS_FIELD_NUMBER: _ClassVar[int]
     places: int
     taken: int
     chunk_ms: int
@@ -154,4 +215,10 @@ class Load(_message.Message):
     queue_p95: float
     steps: int
     checks: int
-    def __init__(self, places: _Optional[int] = ..., taken: _Optional[int] = ..., chunk_ms: _Optional[int] = ..., draining: bool = ..., step_p50: _Optional[float] = ..., step_p95: _Optional[float] = ..., batch_mean: _Optional[float] = ..., queue_p95: _Optional[float] = ..., steps: _Optional[int] = ..., checks: _Optional[int] = ...) -> None: ...
+    capacity: int
+    utilisation: float
+    recorded_paused: bool
+    drain_left: float
+    uptime: float
+    gateways: _containers.RepeatedCompositeFieldContainer[Hello]
+    def __init__(self, places: _Optional[int] = ..., taken: _Optional[int] = ..., chunk_ms: _Optional[int] = ..., draining: bool = ..., step_p50: _Optional[float] = ..., step_p95: _Optional[float] = ..., batch_mean: _Optional[float] = ..., queue_p95: _Optional[float] = ..., steps: _Optional[int] = ..., checks: _Optional[int] = ..., capacity: _Optional[int] = ..., utilisation: _Optional[float] = ..., recorded_paused: bool = ..., drain_left: _Optional[float] = ..., uptime: _Optional[float] = ..., gateways: _Optional[_Iterable[_Union[Hello, _Mapping]]] = ...) -> None: ...

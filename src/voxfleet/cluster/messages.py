@@ -1,6 +1,9 @@
 """Our values as messages of the link and back; the columns of a tick are little-endian arrays."""
 
-from collections.abc import Sequence
+import os
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,33 +25,37 @@ class LinkError(VoxfleetError):
 
 
 class Columns:
-    """The increments of one tick while it gathers; a row is appended per call, nothing is converted until `fill`."""
+    """The increments of one link while they gather; a row is appended per call, nothing is converted until `fill`."""
 
     def __init__(self) -> None:
-        self._places: list[int] = []
-        self._lengths: list[int] = []
-        self._flags = bytearray()
-        self._samples: list[Samples] = []
+        self._rows: deque[tuple[int, Samples, int]] = deque()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._rows)
 
     def add(self, place: int, samples: Samples, flags: int) -> None:
-        self._places.append(place)
-        self._lengths.append(samples.size)
-        self._flags.append(flags)
-        if samples.size:
-            self._samples.append(samples)
+        self._rows.append((place, samples, flags))
 
-    def fill(self, tick: pb.Tick) -> None:
-        """Move the rows into the message and be empty again."""
-        tick.places = np.array(self._places, KEY).tobytes()
-        tick.lengths = np.array(self._lengths, LENGTH).tobytes()
-        tick.flags = bytes(self._flags)
-        if self._samples:
-            tick.samples = pcm16(np.concatenate(self._samples)).tobytes()
-        self._places, self._lengths, self._samples = [], [], []
-        self._flags.clear()
+    def drop(self, place: int) -> None:
+        """Forget the rows of a place that was given back: a long replay may still be waiting here."""
+        self._rows = deque(row for row in self._rows if row[0] != place)
+
+    def fill(self, tick: pb.Tick, most_samples: int) -> None:
+        """Move rows into the message, in order, until they hold `most_samples`; what does not fit goes with the next
+        tick. A row that is larger than that is cut."""
+        rows, room = [], most_samples
+        while self._rows and room > 0:
+            place, samples, flags = row = self._rows.popleft()
+            if samples.size > room:
+                row = place, samples[:room], 0
+                self._rows.appendleft((place, samples[room:], flags))
+            rows.append(row)
+            room -= samples.size
+        tick.places = np.array([place for place, _, _ in rows], KEY).tobytes()
+        tick.lengths = np.array([samples.size for _, samples, _ in rows], LENGTH).tobytes()
+        tick.flags = bytes([flags for _, _, flags in rows])
+        if room < most_samples:
+            tick.samples = pcm16(np.concatenate([samples for _, samples, _ in rows if samples.size])).tobytes()
 
 
 def increments_of(tick: pb.Tick) -> tuple[NDArray[np.uint64], Increments] | None:
@@ -88,7 +95,7 @@ def options_of(message: pb.Open) -> TrackOptions:
     return TrackOptions(language=message.language, grammar=grammar, recorded=message.recorded)
 
 
-def welcome_of(worker: str, info: EngineInfo) -> pb.Welcome:
+def welcome_of(worker: str, info: EngineInfo, labels: Mapping[str, str]) -> pb.Welcome:
     return pb.Welcome(
         worker=worker,
         model=info.name,
@@ -100,6 +107,10 @@ def welcome_of(worker: str, info: EngineInfo) -> pb.Welcome:
         advice=info.advice,
         places=info.places,
         finds_endpoints=info.finds_endpoints,
+        context=info.context,
+        labels=labels,
+        pid=os.getpid(),
+        host=socket.gethostname(),
     )
 
 
@@ -112,6 +123,7 @@ def info_of(message: pb.Welcome) -> EngineInfo:
         finds_endpoints=message.finds_endpoints,
         word_times=message.word_times,
         grammars=message.grammars,
+        context=message.context,
         device=message.device,
         advice=message.advice,
     )

@@ -39,6 +39,9 @@ class EngineInfo:
     word_times: bool = True
     grammars: bool = False
     """Accepts TrackOptions.grammar."""
+    context: float = 0.0
+    """Seconds of audio before a turn that shape how it is heard (state that outlives a turn); 0 = turns stand alone.
+    A stream that moves to another worker in mid-turn is given so much of what came before, and its words are dropped."""
     device: str = "cpu"
     advice: str = ""
     """One sentence for a caller whose language it does not hear: what to serve instead."""

@@ -1,8 +1,13 @@
 """What the gateway serves, and the life of what it shares: the pool, the speech detector, the metrics."""
 
 import asyncio
+import os
+import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from time import monotonic
 
 import msgspec
 import structlog
@@ -14,8 +19,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from voxfleet.audio.detector import Verdict, VoiceDetector
 from voxfleet.audio.level import LevelListener
 from voxfleet.clock import SystemClock
+from voxfleet.cluster import credentials
+from voxfleet.cluster import link_pb2 as pb
+from voxfleet.cluster.journal import Happening
 from voxfleet.cluster.pool import Pool
 from voxfleet.errors import EngineFailed, SettingsError, VoxfleetError
+from voxfleet.gateway.admin import Admin
 from voxfleet.gateway.live import LiveCalls
 from voxfleet.gateway.rest import Transcriptions
 from voxfleet.gateway.websocket import Streams
@@ -26,6 +35,7 @@ from voxfleet.settings import Settings, VadSettings
 from voxfleet.telemetry.metrics import GatewayMetrics
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
+from voxfleet.wire.resume import Signer
 
 log = structlog.get_logger()
 
@@ -34,16 +44,35 @@ class Gateway:
     """A gateway before it has a socket: `app` is the ASGI application, `live` its calls."""
 
     def __init__(
-        self, settings: Settings, workers: Mapping[str, str], tracing: Tracing, pages: Sequence[BaseRoute] = ()
+        self,
+        settings: Settings,
+        workers: Mapping[str, str],
+        tracing: Tracing,
+        pages: Sequence[BaseRoute] = (),
+        *,
+        name: str = "gateway",
+        address: str = "",
+        open_to_loopback: bool = True,
     ) -> None:
-        """`workers` by name and address; `pages` are served beside the interfaces (the console)."""
+        """`workers` by name and address; `pages` are served beside the interfaces (the console).
+
+        `name` and `address` (host:port, as callers reach it) are shown to operators, whose orders are taken from this
+        machine without the cluster's secret where `open_to_loopback`.
+        """
         clock = SystemClock()
+        self.name = name
+        self.address = address
         self.metrics = GatewayMetrics()
         self.live = LiveCalls(self.metrics, clock)
         self._loop: asyncio.AbstractEventLoop
         self.detector = _detector(settings.vad, self._deliver)
-        self.pool = Pool(workers, settings.link, settings.gateway.default_model)
-        self.house = House(settings, self.pool, self.detector, self.metrics, clock)
+        gateway, cluster = settings.gateway, settings.cluster
+        credentials.check(cluster)
+        self.pool = Pool(workers, settings.link, gateway.default_model, cluster, self._hello)
+        secret = cluster.secret or secrets.token_hex(32)
+        signer = Signer(secret.encode(), gateway.resume_seconds)
+        self.house = House(settings, self.pool, self.detector, self.metrics, clock, signer)
+        admin = Admin(self.pool, cluster, self.metrics, name, open_to_loopback=open_to_loopback)
         streams = Streams(self.house, self.live, tracing)
         transcriptions = Transcriptions(self.house, self.live, tracing)
         self.app = Starlette(
@@ -56,6 +85,7 @@ class Gateway:
                 Route("/healthz", _healthy),
                 Route("/readyz", self._ready),
                 Route("/metrics", self._metrics_text),
+                *admin.routes,
                 *pages,
             ],
             lifespan=self._life,
@@ -76,11 +106,34 @@ class Gateway:
             self.detector.close()
 
     async def _sweep(self) -> None:
-        """One clock for all idle callers: a timer per frame would cost more than the frame."""
+        """One clock for all idle callers and silent tracks: a timer per frame would cost more than the frame."""
         idle = self.house.settings.gateway.idle_timeout
         while True:
             await asyncio.sleep(min(idle / 8, 1.0))
             self.live.expire(idle)
+            self.live.watch(monotonic())
+
+    def others(self) -> bool:
+        """Whether another gateway of this fleet takes callers."""
+        return any(hello.state == "ready" for hello in self.pool.gateways()[1:])
+
+    def _hello(self) -> pb.Hello:
+        totals = self.pool.journal.totals
+        live = self.live
+        return pb.Hello(
+            gateway=self.name,
+            pid=os.getpid(),
+            address=self.address,
+            host=socket.gethostname(),
+            state="draining" if live.draining else "ready",
+            streams=live.streams,
+            opened=live.opened,
+            refused=live.refused,
+            failed=live.failed,
+            moves=totals[Happening.MOVED],
+            replays=totals[Happening.REPLAYED] + totals[Happening.SILENT],
+            uptime=live.uptime,
+        )
 
     def _deliver(self, verdicts: list[Verdict]) -> None:  # on the detector's thread
         self._loop.call_soon_threadsafe(_spread, verdicts)
@@ -142,7 +195,7 @@ def _spread(verdicts: list[Verdict]) -> None:
                 channel.voiced(verdict.probabilities, finished=verdict.last)
             except Exception as error:
                 log.exception("call_broke")
-                channel.lost(EngineFailed(f"internal error ({type(error).__name__})"))
+                channel.broke(EngineFailed(f"internal error ({type(error).__name__})"))
 
 
 async def _healthy(_request: Request) -> Response:
@@ -155,5 +208,7 @@ async def _schema(_request: Request) -> Response:
 
 async def _refusal(_request: Request, error: Exception) -> Response:
     assert isinstance(error, VoxfleetError)
-    headers = {"Retry-After": str(round(error.retry_after))} if error.retry_after else None
+    headers = {"Retry-After": str(max(round(error.retry_after), 1))} if error.retry_after else {}
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": {"code": error.code, "message": str(error)}}, error.http_status, headers)

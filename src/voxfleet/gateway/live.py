@@ -10,7 +10,7 @@ from voxfleet import __version__
 from voxfleet.clock import Clock
 from voxfleet.cluster.link import Link
 from voxfleet.cluster.pool import Pool
-from voxfleet.errors import CapacityError, NoAudio, VoxfleetError
+from voxfleet.errors import CapacityError, NoAudio, TakenOver, VoxfleetError
 from voxfleet.serving.conversation import Conversation, Traffic
 from voxfleet.speech import SAMPLE_RATE
 from voxfleet.telemetry.metrics import GatewayMetrics
@@ -36,10 +36,31 @@ class LiveCalls:
     def count(self) -> int:
         return len(self._calls)
 
+    @property
+    def streams(self) -> int:
+        """Channels of all live calls."""
+        return sum(call.options.channels for call in self._calls.values())
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the gateway started."""
+        return self._clock.now() - self._started
+
+    def take_over(self, session: str) -> None:
+        """The caller of this session has come back over another connection: what the old one holds is free."""
+        if (call := self._calls.get(session)) is not None:
+            call.failed(TakenOver())
+            call.close()
+
+    def hand_over(self) -> None:
+        """Ask every caller to go on at another gateway."""
+        for call in tuple(self._calls.values()):
+            call.hand_over()
+
     @contextmanager
-    def holding(self, conversation: Conversation) -> Iterator[str]:
-        """The call is live within this block; gives its session id."""
-        session = secrets.token_hex(8)
+    def holding(self, conversation: Conversation, session: str | None = None) -> Iterator[str]:
+        """The call is live within this block; gives its session id, which a resumed call already has."""
+        session = session or secrets.token_hex(8)
         channels = conversation.options.channels
         self._calls[session] = conversation
         self._metrics.streams_active.inc(channels)
@@ -47,7 +68,8 @@ class LiveCalls:
         try:
             yield session
         finally:
-            del self._calls[session]
+            if self._calls.get(session) is conversation:  # else it goes on over another connection
+                del self._calls[session]
             self._metrics.streams_active.dec(channels)
             self._metrics.partials_replaced.inc(conversation.outbox.replaced)
 
@@ -64,10 +86,10 @@ class LiveCalls:
         metrics = self._metrics
         return {
             "version": __version__,
-            "uptime": round(now - self._started, 1),
+            "uptime": round(self.uptime, 1),
             "draining": self.draining,
             "streams": {
-                "live": sum(call.options.channels for call in self._calls.values()),
+                "live": self.streams,
                 "opened": self.opened,
                 "refused": self.refused,
                 "failed": self.failed,
@@ -102,6 +124,11 @@ class LiveCalls:
             if call.last_word < earliest and call.waits_for_caller:
                 call.failed(NoAudio(idle_timeout))
 
+    def watch(self, now: float) -> None:
+        """Look after silent tracks; `now` on the monotonic clock."""
+        for call in tuple(self._calls.values()):
+            call.watch(now)
+
     def publish(self, pool: Pool, traffic: Traffic, vad_cpu_seconds: float) -> None:
         """Bring the metrics up to date that mirror somebody else's state."""
         metrics = self._metrics
@@ -113,6 +140,8 @@ class LiveCalls:
             metrics.worker_up.labels(link.name).set(link.state == "ready")
             metrics.worker_places.labels(link.name, model).set(link.info.places if link.info else 0)
             metrics.worker_taken.labels(link.name, model).set(link.taken)
+            metrics.worker_capacity.labels(link.name, model).set(link.capacity)
+            metrics.worker_utilisation.labels(link.name).set(link.load.utilisation)
             metrics.step_seconds.labels(link.name, "0.5").set(link.load.step_p50)
             metrics.step_seconds.labels(link.name, "0.95").set(link.load.step_p95)
             metrics.step_batch.labels(link.name).set(link.load.batch_mean)
@@ -130,6 +159,7 @@ def _worker(link: Link) -> dict[str, Any]:
         "state": link.state,
         "places": info.places if info else 0,
         "taken": link.taken,
+        "capacity": link.capacity,
         "checks": load.checks,
         "chunk_ms": load.chunk_ms,
         "step_p50": round(load.step_p50, 4) if stepped else None,

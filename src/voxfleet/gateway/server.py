@@ -27,6 +27,8 @@ NOT_TEXT = "\ufffd"
 TOO_BIG = 1009
 WRITE_BUFFER = 16_384
 """Bytes kept in the process for a caller that reads slowly; beyond them its sender waits and its outbox counts."""
+HAND_OVER_AFTER = 2.5
+"""Seconds after the first signal at which callers are handed over."""
 HALF_OPEN_MS = 20_000
 """Unacknowledged bytes for so long mean that the peer is gone, whatever TCP hopes."""
 
@@ -102,12 +104,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
 
 class DrainingServer(uvicorn.Server):
-    """A server that leaves politely."""
+    """A server that leaves politely: it lets calls finish, and hands over those that can go on at another gateway."""
 
-    def __init__(self, config: uvicorn.Config, live: LiveCalls, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, live: LiveCalls, drain_seconds: float, others: Callable[[], bool], *, shared: bool
+    ) -> None:
+        """`others` says whether another gateway takes callers; on a `shared` port new ones come to that by themselves."""
         super().__init__(config)
         self._live = live
         self._drain_seconds = drain_seconds
+        self._others = others
+        self._shared = shared
+        self._handed_over = False
         self._deadline: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -120,19 +128,37 @@ class DrainingServer(uvicorn.Server):
         log.info("draining", calls=self._live.count, deadline_seconds=self._drain_seconds)
 
     async def on_tick(self, counter: int) -> bool:
+        if self._may_hand_over() and self._others():
+            self._handed_over = True
+            if self._shared:
+                for server in self.servers:
+                    server.close()
+            self._live.hand_over()
         if self._deadline is not None and (not self._live.count or asyncio.get_running_loop().time() >= self._deadline):
             if self._live.count:
                 log.warning("drain_deadline", calls_cut=self._live.count)
             self.should_exit = True
         return await super().on_tick(counter)
 
+    def _may_hand_over(self) -> bool:
+        """Once, when it has been seen whether the others are leaving, too: they say so within a second or two."""
+        if self._deadline is None or self._handed_over:
+            return False
+        since = asyncio.get_running_loop().time() - (self._deadline - self._drain_seconds)
+        return since >= min(HAND_OVER_AFTER, self._drain_seconds / 4)
 
-def listen(settings: GatewaySettings) -> socket.socket:
-    """The bound listening socket; accepted sockets inherit its options. Raises OSError as the system names it."""
+
+def listen(settings: GatewaySettings, *, shared: bool = False) -> socket.socket:
+    """The bound listening socket; accepted sockets inherit its options. Raises OSError as the system names it.
+
+    A `shared` port is listened on by several gateways of this machine, and the system spreads callers over them.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer)
@@ -146,8 +172,15 @@ def listen(settings: GatewaySettings) -> socket.socket:
     return listener
 
 
-def server(app: Starlette, live: LiveCalls, settings: GatewaySettings) -> DrainingServer:
-    """The server for `app`, to be run with `serve(sockets=[listen(settings)])`."""
+def server(
+    app: Starlette,
+    live: LiveCalls,
+    settings: GatewaySettings,
+    others: Callable[[], bool] = lambda: False,
+    *,
+    shared: bool = False,
+) -> DrainingServer:
+    """The server for `app`, to be run with `serve(sockets=[listen(settings)])`; `others`, `shared` as in DrainingServer."""
     config = uvicorn.Config(
         app,
         ws=StreamProtocol,
@@ -161,4 +194,4 @@ def server(app: Starlette, live: LiveCalls, settings: GatewaySettings) -> Draini
         access_log=False,
         server_header=False,
     )
-    return DrainingServer(config, live, settings.drain_seconds)
+    return DrainingServer(config, live, settings.drain_seconds, others, shared=shared)

@@ -5,6 +5,7 @@ bounded by the outbox, and a caller that neither reads nor leaves is cut.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 import structlog
@@ -15,14 +16,17 @@ from voxfleet.gateway.live import LiveCalls
 from voxfleet.gateway.server import StreamProtocol
 from voxfleet.serving.conversation import Conversation, House
 from voxfleet.serving.lateness import p95
-from voxfleet.serving.outbox import Pong
+from voxfleet.serving.outbox import HandOver, Pong
+from voxfleet.speech import Event, Seconds
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
+from voxfleet.wire.resume import Checkpoint
 
 log = structlog.get_logger()
 
 FAREWELL_SECONDS = 5.0
 """How long a failing call may take to be told its error before the connection is cut."""
+HANDED_OVER = "this gateway is leaving: connect again with this token"
 
 
 class Streams:
@@ -40,27 +44,41 @@ class Streams:
             try:
                 if self._live.draining:
                     raise Draining
-                options = native.parse_query(dict(socket.query_params))
-                conversation = Conversation(self._house, options)
+                query = dict(socket.query_params)
+                options = native.parse_query(query)
+                resumed = self._resumed(query)
+                conversation = Conversation(self._house, options, resumed=resumed)
                 await conversation.open()
             except VoxfleetError as error:
                 await self._refuse(socket, error)
                 return
             with self._tracing.span("call", model=conversation.info.name, channels=options.channels):
-                await self._talk(socket, conversation)
+                await self._talk(socket, conversation, resumed)
 
-    async def _talk(self, socket: WebSocket, conversation: Conversation) -> None:
-        with self._live.holding(conversation) as session:
+    def _resumed(self, query: dict[str, str]) -> Checkpoint | None:
+        """Where the caller wants to go on, None for a new stream. Raises BadValue or ResumeRefused."""
+        token = native.resume_token(query)
+        if token is None:
+            return None
+        checkpoint = self._house.signer.read(token, time.time())
+        self._live.take_over(checkpoint.session)
+        self._house.metrics.resumes.inc(len(checkpoint.marks))
+        return checkpoint
+
+    async def _talk(self, socket: WebSocket, conversation: Conversation, resumed: Checkpoint | None) -> None:
+        with self._live.holding(conversation, resumed.session if resumed else None) as session:
             try:
-                await self._send(socket, self._ready(session, conversation))
-                await self._converse(socket, conversation)
+                ready = self._ready(session, conversation)
+                ready.resumed_from = resumed.resume_from if resumed else None
+                await self._send(socket, ready)
+                await self._converse(socket, conversation, session)
             finally:
                 conversation.close()
 
-    async def _converse(self, socket: WebSocket, conversation: Conversation) -> None:
+    async def _converse(self, socket: WebSocket, conversation: Conversation, session: str) -> None:
         wire = Wire(socket, conversation, self._house.settings.gateway.max_frame_bytes)
         reader = asyncio.create_task(wire.read())
-        writer = asyncio.create_task(self._write(socket, conversation))
+        writer = asyncio.create_task(self._write(socket, conversation, session))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if conversation.failure is not None and not writer.done():
@@ -75,17 +93,18 @@ class Streams:
             if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
                 raise outcome
 
-    async def _write(self, socket: WebSocket, conversation: Conversation) -> None:
+    async def _write(self, socket: WebSocket, conversation: Conversation, session: str) -> None:
         """Events to messages, until the call is done or has failed."""
-        with_words = conversation.options.words
         while True:
             events = await conversation.outbox.take()
             for event in events:
                 if isinstance(event, Pong):
                     await self._send(socket, native.PongMessage(event.id))
-                    continue
-                await socket.send_text(native.encode(native.message_of(event, words=with_words)))
-                conversation.sent(event)
+                elif isinstance(event, HandOver):
+                    token, since = self._token(session, conversation)
+                    await self._send(socket, native.ReconnectMessage(token, since, HANDED_OVER))
+                else:
+                    await self._tell(socket, conversation, session, event)
             if conversation.failure is not None:
                 await self._refuse(socket, conversation.failure)
                 return
@@ -93,6 +112,22 @@ class Streams:
                 await self._send(socket, _done(conversation))
                 await socket.close(1000)
                 return
+
+    async def _tell(self, socket: WebSocket, conversation: Conversation, session: str, event: Event) -> None:
+        message = native.message_of(event, words=conversation.options.words)
+        if isinstance(message, native.AckMessage):  # finals go before it, so it may speak of them
+            conversation.sent(event)
+            if conversation.resumable:
+                message.token, message.resume_from = self._token(session, conversation)
+            await self._send(socket, message)
+            return
+        await self._send(socket, message)
+        conversation.sent(event)
+
+    def _token(self, session: str, conversation: Conversation) -> tuple[str, Seconds]:
+        """What resumes the call from what was sent so far, and the stream time its audio is needed from."""
+        checkpoint = conversation.checkpoint(session, time.time())
+        return self._house.signer.sign(checkpoint), checkpoint.resume_from
 
     async def _refuse(self, socket: WebSocket, error: VoxfleetError) -> None:
         self._count(error)
@@ -117,6 +152,7 @@ class Streams:
     def _ready(self, session: str, conversation: Conversation) -> native.ReadyMessage:
         settings, options, info = self._house.settings, conversation.options, conversation.info
         return native.ReadyMessage(
+            token=self._token(session, conversation)[0] if conversation.resumable else None,
             session=session,
             model=info.name,
             language=options.language,

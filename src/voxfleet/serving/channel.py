@@ -1,5 +1,7 @@
 """One channel of a call: its audio goes in at the caller's rate, its events come out. Runs on the event loop.
 
+Who hears it is its seating's affair.
+
 The audio clock is watched here: `backlog` is what was received and not yet dealt with.
 """
 
@@ -13,10 +15,10 @@ from numpy.typing import NDArray
 from voxfleet.audio.detector import VoiceStream
 from voxfleet.audio.resample import Resampler
 from voxfleet.clock import Clock
-from voxfleet.cluster.link import Track
-from voxfleet.errors import EngineError, VoxfleetError
+from voxfleet.errors import VoxfleetError
+from voxfleet.serving.seating import Seating
 from voxfleet.speech import SAMPLE_RATE, SPEECH_FRAME, Event, Final, Hypothesis, Samples, Seconds
-from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished
+from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished, Leave, Reseat
 from voxfleet.streams.session import Session
 from voxfleet.streams.timeline import Arrivals
 
@@ -39,7 +41,7 @@ class Call(Protocol):
 
 
 class Channel:
-    """One stream: resampler, speech detection, session and track. Is the Listener of its track."""
+    """One stream: resampler, speech detection, session and seating."""
 
     def __init__(
         self, call: Call, session: Session, voice: VoiceStream, rate: int | None, live: bool, clock: Clock
@@ -47,7 +49,9 @@ class Channel:
         """`rate` in Hz, None where it is known only with the first audio (containers): `hear` is told then."""
         self.number = session.channel
         self.session = session
-        self.arrivals = Arrivals()
+        self.arrivals = Arrivals(session.position)
+        self.seating: Seating
+        """Who hears the stream; set before there is audio."""
         self.ends: deque[tuple[int, float]] = deque()
         """Turn numbers whose end was fed, with the clock time of that, until their final is known."""
         self.learned = 0.0
@@ -58,19 +62,13 @@ class Channel:
         self._live = live
         self._resampler = Resampler(rate, live=live) if rate else None
         self._clock = clock
-        self._track: Track | None = None
-        self._received = 0
+        self._received = round(session.position * SAMPLE_RATE)
         self._samples: list[Samples] = []
         self._held = 0
         """Samples in `_samples`: heard by nobody yet, because their speech probabilities are still to come."""
         self._probabilities: list[float] = []
         self._flushes: deque[tuple[int, int]] = deque()
         """Flush numbers and the sample count that must have been heard before each."""
-        self._fed_turns = 0
-
-    def seat(self, track: Track) -> None:
-        """The place was taken: audio may come."""
-        self._track = track
 
     @property
     def received(self) -> Seconds:
@@ -110,8 +108,7 @@ class Channel:
     def close(self) -> None:
         """Give place and detector row back; nothing is emitted afterwards. May be called twice."""
         self._voice.close()
-        if self._track is not None:
-            self._track.close()
+        self.seating.close()
 
     # ---- from the detector ------------------------------------------------------------------------------------
 
@@ -121,13 +118,16 @@ class Channel:
         frames = min(len(self._probabilities), self._held // SPEECH_FRAME)
         if finished:
             frames = len(self._probabilities)
-        if frames:
-            samples = self._first(self._held if finished else frames * SPEECH_FRAME)
-            heard, self._probabilities = self._probabilities[:frames], self._probabilities[frames:]
-            self._apply(self.session.hear(samples, heard, self._clock.now()))
+        while frames:  # in pieces that end where the caller flushed
+            before_flush = (self._flushes[0][1] - self._received + self._held) // SPEECH_FRAME if self._flushes else 0
+            count = min(frames, before_flush) if before_flush > 0 else frames
+            samples = self._first(self._held if finished and count == frames else count * SPEECH_FRAME)
+            heard, self._probabilities = self._probabilities[:count], self._probabilities[count:]
+            self.apply(self.session.hear(samples, heard, self._clock.now()))
             self._flush_due()
+            frames -= count
         if finished:
-            self._apply(self.session.finish())
+            self.apply(self.session.finish())
         self._call.progressed()
 
     def _first(self, count: int) -> Samples:
@@ -138,30 +138,33 @@ class Channel:
 
     def _flush_due(self) -> None:
         while self._flushes and self._received - self._held >= self._flushes[0][1]:
-            self._apply(self.session.flush(self._flushes.popleft()[0]))
+            self.apply(self.session.flush(self._flushes.popleft()[0]))
 
-    # ---- from the track ---------------------------------------------------------------------------------------
+    # ---- from the seating -------------------------------------------------------------------------------------
 
-    def learn(self, hypothesis: Hypothesis) -> None:
+    def learn(self, hypothesis: Hypothesis, seat: int) -> None:
+        """What the engine in this seat believes."""
         now = self._clock.now()
         if hypothesis.final:
             self.learned = now
-        self._apply(self.session.learn(hypothesis, now))
+        self.apply(self.session.learn(hypothesis, now, seat))
         self._call.progressed()
 
-    def lost(self, error: EngineError) -> None:
-        self._track = None
-        self._apply(self.session.lost_track(error))
+    def broke(self, error: VoxfleetError) -> None:
+        """Something of ours went wrong with this stream: it ends by name, its neighbours never notice."""
+        self.apply(self.session.give_up(error))
 
-    def _apply(self, effects: Iterable[Effect]) -> None:
+    def apply(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Feed():
-                    if self._track is not None:
-                        self._track.hear(effect.samples, end_of_turn=effect.end_of_turn)
+                    self.seating.feed(effect)
                     if effect.end_of_turn:
-                        self.ends.append((self._fed_turns, self._clock.now()))
-                        self._fed_turns += 1
+                        self.ends.append((effect.turn, self._clock.now()))
+                case Reseat():
+                    self.seating.reseat()
+                case Leave():
+                    self.seating.let_go(effect.seat)
                 case Emit():
                     self._call.emit(self, effect.event)
                 case Finished():
@@ -173,11 +176,12 @@ class Channel:
 
     def stages(self, final: Final) -> tuple[float, float] | None:
         """Clock times at which this final's turn was ended and was known; None if that is forgotten."""
-        while self.ends:
+        found = None
+        while self.ends and self.ends[0][0] <= final.turn:
             turn, ended = self.ends.popleft()
-            if turn == final.turn:
-                return ended, self.learned
-        return None
+            if turn == final.turn and found is None:  # a replay ends it once more, later
+                found = ended, self.learned
+        return found
 
 
 _NOTHING: Samples = np.empty(0, np.float32)

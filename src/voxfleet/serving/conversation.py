@@ -17,22 +17,23 @@ from voxfleet.audio.detector import VoiceDetector
 from voxfleet.clock import Clock
 from voxfleet.cluster.pool import Pool
 from voxfleet.engines.port import EngineInfo, TrackOptions
-from voxfleet.errors import BadAudio, EngineBehind, UnexpectedFrame, VoxfleetError
+from voxfleet.errors import BadAudio, EngineBehind, ResumeRefused, UnexpectedFrame, VoxfleetError
 from voxfleet.serving.channel import TELEPHONE_RATE, Channel
 from voxfleet.serving.lateness import Lateness
-from voxfleet.serving.outbox import Outbox, Pong
+from voxfleet.serving.outbox import HandOver, Outbox, Pong, Post
+from voxfleet.serving.progress import Progress
+from voxfleet.serving.seating import Seating
 from voxfleet.settings import Settings
-from voxfleet.speech import SAMPLE_RATE, Event, Final, Flushed, Partial, Seconds
+from voxfleet.speech import SAMPLE_RATE, Event, Final, Flushed, Partial, Seconds, Settled
 from voxfleet.streams.endpoint import TurnRules
 from voxfleet.streams.session import Session
 from voxfleet.telemetry.metrics import GatewayMetrics
 from voxfleet.wire.commands import Audio, Command, Configure, Finish, Flush, Ping
 from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.resume import Checkpoint, Signer
 
 FAST_BY = 1.0
 """Seconds ahead of the clock that make a caller a fast one: a file, not a microphone."""
-
-
 STALLED_SECONDS = 60.0
 """How long a fast caller is kept waiting without any progress of recognition."""
 
@@ -65,16 +66,28 @@ class House:
     detector: VoiceDetector
     metrics: GatewayMetrics
     clock: Clock
+    signer: Signer
+    """Makes and reads the tokens that resume streams."""
     traffic: Traffic = field(default_factory=Traffic)
 
 
 class Conversation:
-    """One call. `open` takes places, `command` never waits, in `pace` a fast caller waits, `close` is final."""
+    """One call. `open` takes places, `command` never waits, in `pace` a fast caller waits, `close` is final.
 
-    def __init__(self, house: House, options: StreamOptions, *, recorded: bool = False) -> None:
+    With `resumed` it goes on from where another connection had got: its first audio is that of `resumed.resume_from`.
+    """
+
+    def __init__(
+        self, house: House, options: StreamOptions, *, recorded: bool = False, resumed: Checkpoint | None = None
+    ) -> None:
+        """Raises ResumeRefused for a checkpoint that does not fit the options."""
         self.options = options
+        self._recorded = recorded
         self.outbox = Outbox(house.settings.gateway.finals_waiting)
-        self.totals = Totals()
+        self.progress = Progress(options.channels, resumed)
+        if resumed is not None and (len(resumed.marks) != options.channels or not self.resumable):
+            raise ResumeRefused("it had another encoding or other channels")
+        self.totals = Totals(words=self.progress.words, partials=self.progress.partials, finals=self.progress.turns)
         self.failure: VoxfleetError | None = None
         """Why the call ended, if it did not end well."""
         self.done = False
@@ -83,13 +96,12 @@ class Conversation:
         self.opened_at = house.clock.now()
         self.lateness = Lateness(house.metrics)
         self._house = house
-        self._recorded = recorded
         self._interim = options.interim
         self._decoder: Decoder | None = None
         self._channels: list[Channel] = []
         self._finished = 0
         self._finishing = False
-        self._flushes = 0
+        self._flushes = self.progress.flushes
         self._flushed: dict[int, int] = {}
         self._held: list[tuple[Seconds, int, Final]] = []
         self._order = itertools.count()
@@ -98,6 +110,8 @@ class Conversation:
         self._room = asyncio.Event()
         self._room.set()
         self._max_ahead = house.settings.gateway.max_ahead
+        self._began = resumed.resume_from if resumed is not None else 0.0
+        """Stream time of the first audio of this connection."""
         self.last_word = self.opened_at
         """Clock time at which the caller last said or sent anything."""
 
@@ -124,12 +138,22 @@ class Conversation:
         house = self._house
         rate = self.options.sample_rate if self.options.encoding is not Encoding.CONTAINER else None
         voice = house.detector.open(sample_rate=TELEPHONE_RATE if rate == TELEPHONE_RATE else SAMPLE_RATE)
-        channel = Channel(self, Session(number, rules), voice, rate, not self._recorded, house.clock)
+        session = Session(number, rules, start=round(self._began * SAMPLE_RATE), **self.progress.of(number))
+        channel = Channel(self, session, voice, rate, not self._recorded, house.clock)
         voice.owner = channel
+        channel.seating = Seating(
+            session,
+            house.pool,
+            self.options.model,
+            wanted,
+            house.settings.gateway,
+            house.metrics,
+            channel.apply,
+            channel.learn,
+        )
         self._channels.append(channel)
-        track = await house.pool.open(self.options.model, wanted, channel)
-        channel.seat(track)
-        self.info = track.info
+        await channel.seating.open(near=self._channels[0].seating.worker)
+        self.info = channel.seating.info
 
     def close(self) -> None:
         """Give everything back. May be called at any time, more than once; nothing happens afterwards."""
@@ -161,6 +185,7 @@ class Conversation:
                     self._interim = command.interim
             case Ping():
                 self._put(Pong(command.id))
+                self._put(self.progress.again())  # its token is fresh: a silent call can be resumed, too
 
     async def pace(self) -> None:
         """Wait while a caller that is faster than real time is too far ahead of recognition.
@@ -203,7 +228,7 @@ class Conversation:
         if self._first_audio is None:
             return False
         elapsed = self._house.clock.now() - self._first_audio - self._paused
-        return self.received - elapsed > FAST_BY
+        return self.received - self._began - elapsed > FAST_BY
 
     def _hear(self, data: bytes) -> None:
         if self._finishing:
@@ -264,6 +289,9 @@ class Conversation:
                 if self._interim:
                     self.totals.partials += 1
                     self._put(event)
+            case Settled():
+                held = any(final.channel == event.channel for _, _, final in self._held)
+                self._put(self.progress.held_back(event) if held else event)
             case _:
                 self._put(event)
 
@@ -304,7 +332,7 @@ class Conversation:
             self._house.metrics.turns.inc()
             self._put(final)
 
-    def _put(self, event: Event | Pong) -> None:
+    def _put(self, event: Post) -> None:
         try:
             self.outbox.put(event)
         except VoxfleetError as error:
@@ -312,8 +340,28 @@ class Conversation:
 
     # ---- to the caller ----------------------------------------------------------------------------------------
 
+    @property
+    def resumable(self) -> bool:
+        """Whether another connection may take this call up: not in the middle of a file format."""
+        return not self._recorded and self.options.encoding is not Encoding.CONTAINER
+
+    def checkpoint(self, session: str, issued: float) -> Checkpoint:
+        """Where another connection can take this call up, by what has been sent so far. `issued` is Unix time."""
+        return self.progress.checkpoint(session, issued)
+
+    def hand_over(self) -> None:
+        """Ask the caller to go on at another gateway."""
+        if self.resumable and self.failure is None and not self.done:
+            self._put(HandOver())
+
+    def watch(self, now: float) -> None:
+        """About once a second (monotonic clock): find tracks that have fallen silent."""
+        for channel in self._channels:
+            channel.seating.check(now)
+
     def sent(self, event: Event) -> None:
         """The event has left; latencies are measured here, with the moment its audio arrived."""
+        self.progress.sent(event, self.totals.partials)
         if isinstance(event, Partial | Final) and event.channel < len(self._channels):
             self.lateness.sent(self._channels[event.channel], event, self._house.clock.now())
 

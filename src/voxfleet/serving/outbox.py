@@ -7,6 +7,7 @@ that may not be dropped raise TooSlow in `put`.
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from voxfleet.errors import TooSlow
 from voxfleet.speech import Event, Final, Partial, Settled
@@ -19,6 +20,15 @@ class Pong:
     id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The gateway is leaving: the caller shall connect again and resume."""
+
+
+Post: TypeAlias = Event | Pong | HandOver
+"""What can be on its way to a caller."""
+
+
 class Outbox:
     """Events of one call on their way to its socket."""
 
@@ -26,13 +36,13 @@ class Outbox:
         self.replaced = 0
         """Partials that were never sent because a newer one took their place."""
         self._bound = bound
-        self._queue: deque[Event | Pong] = deque()
+        self._queue: deque[Post] = deque()
         self._partials: dict[int, Partial] = {}
         self._settled: dict[int, Settled] = {}
         self._wake = asyncio.Event()
         self._ended = False
 
-    def put(self, event: Event | Pong) -> None:
+    def put(self, event: Post) -> None:
         """Queue an event. Raises TooSlow when too much waits already."""
         if isinstance(event, Partial):
             self.replaced += event.channel in self._partials
@@ -52,13 +62,13 @@ class Outbox:
         self._ended = True
         self._wake.set()
 
-    async def take(self) -> list[Event | Pong]:
+    async def take(self) -> list[Post]:
         """Wait for something to send and return it all: queued events in order, then the newest partials, then
         progress. Returns [] after `end`, when everything was taken."""
         if not self._ended:
             await self._wake.wait()
         self._wake.clear()
-        events: list[Event | Pong] = [*self._queue, *self._partials.values(), *self._settled.values()]
+        events: list[Post] = [*self._queue, *self._partials.values(), *self._settled.values()]
         self._queue.clear()
         self._partials.clear()
         self._settled.clear()

@@ -3,16 +3,31 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from voxfleet.errors import EngineError
+from voxfleet.errors import VoxfleetError
 from voxfleet.speech import Event, Samples
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Give this audio to the track; `end_of_turn` closes the turn after it."""
+    """Give this audio to the track in this seat; `end_of_turn` closes the turn after it."""
 
     samples: Samples
     end_of_turn: bool = False
+    seat: int = 0
+    turn: int = 0
+    """The number of the turn; -1 for audio before a replayed turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reseat:
+    """The stream has no track any more: find it another and say so with `Session.seated`; its audio is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing more is wanted of the track in this seat; it can be closed."""
+
+    seat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Finished:
 class Fail:
     """The stream can't go on; tell the caller why."""
 
-    error: EngineError
+    error: VoxfleetError
 
 
-Effect: TypeAlias = Feed | Emit | Finished | Fail
+Effect: TypeAlias = Feed | Reseat | Leave | Emit | Finished | Fail

@@ -5,14 +5,15 @@ exactly one final, which may be empty. Facts come in (audio with its speech prob
 wishes), effects go out. The session never waits and never reads the clock.
 
 States: between turns → a candidate (speech too short to count) → in a turn → between turns. Ended turns wait for their
-last word in `_ended`; they are answered in order, because a track is heard in order.
+last word in `_ended` and are told in order. A track may be lost: everything that is not
+final is replayed to the next one. Or it is left at the end of a turn: then it only finishes the turns it has heard.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from voxfleet.errors import EngineError
+from voxfleet.errors import VoxfleetError
 from voxfleet.speech import (
     SAMPLE_RATE,
     SPEECH_FRAME,
@@ -26,53 +27,63 @@ from voxfleet.speech import (
     SpeechStarted,
     Word,
 )
-from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished
+from voxfleet.streams.effects import Effect, Emit, Fail, Feed, Finished, Leave, Reseat
 from voxfleet.streams.endpoint import Endpointer, TurnRules
 from voxfleet.streams.timeline import Timeline
+from voxfleet.streams.turn import NOWHERE, Turn
 
 SETTLED_STEP = 4 * SAMPLE_RATE
 """Progress between two Settled events: often enough for a sender that paces itself, rare beside partials."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """One turn of this stream; positions are samples of the stream."""
-
-    number: int
-    start: int
-    """First sample given to the engine, pre-roll included."""
-    end: int = -1
-    """-1 while somebody speaks."""
-    speech_end: int = 0
-    heard: int = 0
-    """Samples of the turn that the engine has taken into account."""
-    flushes: list[int] = field(default_factory=list)
-    """Flushes to be answered once this turn is final."""
-
-
 class Session:
-    """One stream. `channel` labels its events; `rules` may be changed by `configure`."""
+    """One stream. `channel` labels its events; `rules` may be changed by `configure`.
 
-    def __init__(self, channel: int, rules: TurnRules) -> None:
+    A stream that goes on from another session's Settled event begins with audio at `start` (a multiple of SPEECH_FRAME,
+    earlier than `settled`, so that speech detection warms up on it), opens no turn before `settled`, and numbers its
+    turns from `turn`; `continued` as in Settled. Positions are 16 kHz samples.
+    """
+
+    def __init__(
+        self,
+        channel: int,
+        rules: TurnRules,
+        *,
+        start: int = 0,
+        settled: int = 0,
+        turn: int = 0,
+        continued: bool = False,
+    ) -> None:
         self.channel = channel
         self.rules = rules
-        self._timeline = Timeline()
+        self._timeline = Timeline(start)
         self._endpointer = Endpointer(rules)
         self._open: Turn | None = None
         self._ended: deque[Turn] = deque()
-        self._turns = 0
-        self._fed = 0
-        """Position up to which the present turn was given to the track."""
-        self._last_end = 0
+        self._turns = turn
+        self._fed = start
+        """Position up to which the present turn was given to its track."""
+        self._last_end = settled
         """End of the newest ended turn: no later turn may begin before it."""
+        self._seat = NOWHERE
+        self._next_seat = NOWHERE
+        """Where turns are heard from the next one on."""
+        self._first: dict[int, int] = {}
+        """For each seat in use, the number of the turn that its track calls 0."""
+        self._context = 0
+        """Samples before a replayed turn that the engine wants to hear."""
         self._shown: tuple[Word, ...] = ()
         self._waiting: Hypothesis | None = None
         """Newest hypothesis of the open turn that was not shown yet, because the last partial is too recent."""
         self._partial_at = float("-inf")
-        self._told_settled = 0
-        self._told_heard = 0
+        self._told_settled = settled
+        self._told_heard = start
+        self._told_turn = turn
         self._finishing = False
         self._over = False
+        if continued:
+            self._endpointer.voice_end = settled
+            self._open_turn(settled).continued = True
 
     # ---- facts ------------------------------------------------------------------------------------------------
 
@@ -85,7 +96,8 @@ class Session:
         self._timeline.append(samples)
         for probability in speech_probability:
             position = min(position + SPEECH_FRAME, self._timeline.position)
-            self._frame(probability, position, effects)
+            if position > self._last_end:
+                self._frame(probability, position, effects)
         if self._open is not None and self._fed < self._timeline.position:
             self._feed(self._timeline.position, effects)
         if self._waiting is not None:
@@ -93,17 +105,21 @@ class Session:
         self._settle(effects)
         return effects
 
-    def learn(self, hypothesis: Hypothesis, now: float) -> list[Effect]:
-        """What the engine now believes of one turn. Hypotheses of turns that are final already are ignored."""
+    def learn(self, hypothesis: Hypothesis, now: float, seat: int = 0) -> list[Effect]:
+        """What the engine in this seat now believes of one turn. What it says of turns it does not hear is ignored."""
         effects: list[Effect] = []
-        if self._over:
+        first = self._first.get(seat)
+        if self._over or first is None:
             return effects
+        if first:
+            hypothesis = replace(hypothesis, turn=first + hypothesis.turn)
         if hypothesis.final:
-            self._learn_final(hypothesis, effects)
+            self._learn_final(hypothesis, seat, effects)
         else:
-            turn = next((t for t in (*self._ended, self._open) if t and t.number == hypothesis.turn), None)
-            if turn is not None:
-                turn.heard = max(turn.heard, round(hypothesis.heard * SAMPLE_RATE))
+            turn = self._turn_of(hypothesis)
+            heard = round(hypothesis.heard * SAMPLE_RATE)
+            if turn is not None and turn.seat == seat and heard >= turn.heard:  # else a replay is still catching up
+                turn.heard = heard
                 self._waiting = hypothesis
                 self._show(now, effects)
         self._settle(effects)
@@ -112,9 +128,11 @@ class Session:
     def flush(self, number: int) -> list[Effect]:
         """The caller wants everything heard so far to be final; Flushed(number) says when it is."""
         effects: list[Effect] = []
-        if self._open is not None:
+        if self._open is not None and self._open.start <= self._timeline.position:  # else still warming up to it
             self._end_turn(self._timeline.position, effects)
-        self._endpointer.reset()
+            self._endpointer.reset()
+        elif self._open is None:
+            self._endpointer.reset()
         if self._ended:
             self._ended[-1].flushes.append(number)
         else:
@@ -127,14 +145,65 @@ class Session:
         if self._over or self._finishing:
             return effects
         self._finishing = True
+        if self._open is not None and self._open.start > self._timeline.position:
+            self._open = None  # a resumed stream that ends before it got to where it was
         if self._open is not None:
             self._end_turn(self._timeline.position, effects)
         self._endpointer.reset()
         self._settle(effects)
         return effects
 
-    def lost_track(self, error: EngineError) -> list[Effect]:
-        """The track is gone. The stream ends with this retryable error; it is not replayed to another worker yet."""
+    # ---- seats ------------------------------------------------------------------------------------------------
+
+    def seated(self, seat: int, context: Seconds = 0.0) -> list[Effect]:
+        """There is a track in this new seat (numbers only grow): everything that is not final is given to it.
+
+        An engine whose state outlives a turn hears up to `context` seconds of earlier audio first, as a turn of its own
+        whose words nobody is told.
+        """
+        effects: list[Effect] = [Leave(other) for other in self._first]
+        turns = self._unfinished()
+        self._seat, self._next_seat = seat, NOWHERE
+        self._first = {seat: turns[0].number if turns else self._turns}
+        self._context = round(context * SAMPLE_RATE)
+        if not turns:
+            return effects
+        begin = max(turns[0].start - self._context, self._timeline.kept_from)
+        if self._context and begin < turns[0].start:
+            self._first[seat] -= 1
+            effects.append(Feed(self._timeline.between(begin, turns[0].start), True, seat, -1))
+        for turn in turns:
+            turn.replayed, turn.seat = turn.replayed or turn.seat != NOWHERE or turn.heard > 0, seat
+            end = turn.end if turn.end >= 0 else self._fed
+            if turn.end >= 0 or end > turn.start:
+                effects.append(Feed(self._timeline.between(turn.start, end), turn.end >= 0, seat, turn.number))
+        return effects
+
+    def move(self, seat: int) -> list[Effect]:
+        """There is a track in this new seat: it hears every turn from the next one on, nothing is replayed."""
+        self._next_seat = seat
+        effects: list[Effect] = []
+        if self._open is None:
+            self._change_seats(effects)
+        return effects
+
+    def lost_track(self, seat: int) -> list[Effect]:
+        """The track in this seat is gone. If anything was still expected of it, everything unfinished is replayed."""
+        if seat == self._next_seat:
+            self._next_seat = NOWHERE
+            return []
+        if self._over or seat not in self._first:
+            return []
+        del self._first[seat]
+        if seat != self._seat and not any(turn.seat == seat for turn in self._ended):
+            return []
+        effects: list[Effect] = [Leave(other) for other in self._first]
+        self._first = {}
+        self._seat = self._next_seat = NOWHERE
+        return [*effects, Reseat()]
+
+    def give_up(self, error: VoxfleetError) -> list[Effect]:
+        """No track can be had any more: the stream ends with this error."""
         if self._over:
             return []
         self._over = True
@@ -155,6 +224,17 @@ class Session:
     def heard(self) -> Seconds:
         """Stream time up to which the audio has been dealt with: by the engine inside turns, by silence outside."""
         return self._heard_position() / SAMPLE_RATE
+
+    @property
+    def seat(self) -> int:
+        """Where the stream is heard now; NOWHERE while it has no track."""
+        return self._seat
+
+    @property
+    def outstanding(self) -> bool:
+        """Whether an engine owes an answer: a final, or word of audio it was given in the open turn."""
+        turn = self._open
+        return bool(self._ended) or (turn is not None and turn.start + turn.heard < self._fed)
 
     @property
     def awaited(self) -> Seconds | None:
@@ -179,7 +259,7 @@ class Session:
         elif position - turn.start >= self.rules.max_turn:
             self._end_turn(position, effects)
             if self._endpointer.voice_end == position:  # still speaking: the next turn continues without a gap
-                self._open_turn(position)
+                self._open_turn(position).continued = True
 
     def _start_turn(self, effects: list[Effect]) -> None:
         speech_start = self._endpointer.candidate or 0
@@ -188,7 +268,7 @@ class Session:
         effects.append(Emit(SpeechStarted(self.channel, turn.number, speech_start / SAMPLE_RATE)))
 
     def _open_turn(self, start: int) -> Turn:
-        turn = self._open = Turn(self._turns, start)
+        turn = self._open = Turn(self._turns, start, seat=self._seat)
         self._turns += 1
         self._fed = start
         self._shown = ()
@@ -196,7 +276,9 @@ class Session:
         return turn
 
     def _feed(self, end: int, effects: list[Effect], *, end_of_turn: bool = False) -> None:
-        effects.append(Feed(self._timeline.between(self._fed, end), end_of_turn))
+        if self._seat != NOWHERE and self._open is not None:
+            samples = self._timeline.between(self._fed, end)
+            effects.append(Feed(samples, end_of_turn, self._seat, self._open.number))
         self._fed = end
 
     def _end_turn(self, position: int, effects: list[Effect]) -> None:
@@ -208,13 +290,37 @@ class Session:
         self._ended.append(turn)
         self._open = None
         self._endpointer.reset()
+        if self._next_seat != NOWHERE:
+            self._change_seats(effects)
+
+    def _change_seats(self, effects: list[Effect]) -> None:
+        self._seat, self._next_seat = self._next_seat, NOWHERE
+        self._first[self._seat] = self._turns
+        self._leave_idle(effects)
+
+    def _leave_idle(self, effects: list[Effect]) -> None:
+        """Seats that the stream has left are free once their last turn is final."""
+        if len(self._first) > 1:
+            busy = {self._seat, *(turn.seat for turn in self._ended)}
+            for seat in [seat for seat in self._first if seat not in busy]:
+                del self._first[seat]
+                effects.append(Leave(seat))
+
+    def _unfinished(self) -> list[Turn]:
+        return [*self._ended, *([self._open] if self._open is not None else ())]
+
+    def _turn_of(self, hypothesis: Hypothesis) -> Turn | None:
+        return next((turn for turn in self._unfinished() if turn.number == hypothesis.turn), None)
 
     # ---- words ------------------------------------------------------------------------------------------------
 
-    def _learn_final(self, hypothesis: Hypothesis, effects: list[Effect]) -> None:
-        while self._ended and self._ended[0].number <= hypothesis.turn:
+    def _learn_final(self, hypothesis: Hypothesis, seat: int, effects: list[Effect]) -> None:
+        for turn in self._ended:
+            if turn.seat == seat and turn.final is None and turn.number <= hypothesis.turn:
+                turn.final = hypothesis if turn.number == hypothesis.turn else Hypothesis(turn.number, final=True)
+        while self._ended and (final := self._ended[0].final) is not None:
             turn = self._ended.popleft()
-            words = self._placed(hypothesis.words, turn) if turn.number == hypothesis.turn else ()
+            words = turn.placed(turn.said(final).words)
             start, end = turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE
             effects.append(
                 Emit(Final(self.channel, turn.number, start, end, words, speech_end=turn.speech_end / SAMPLE_RATE))
@@ -222,6 +328,7 @@ class Session:
             effects.extend(Emit(Flushed(self.channel, number)) for number in turn.flushes)
             if self._waiting is not None and self._waiting.turn <= turn.number:
                 self._waiting = None
+        self._leave_idle(effects)
 
     def _show(self, now: float, effects: list[Effect]) -> None:
         """A partial of the waiting hypothesis, unless the last one is too recent or says the same."""
@@ -229,10 +336,12 @@ class Session:
         if hypothesis is None or now - self._partial_at < self.rules.partial_interval:
             return
         self._waiting = None
-        turn = next((t for t in (self._open, *self._ended) if t and t.number == hypothesis.turn), None)
+        turn = self._turn_of(hypothesis)
         if turn is None or turn is not (self._open or self._ended[-1]):
             return  # a newer turn is being spoken; this one's final comes soon
-        words = self._placed(hypothesis.words, turn)
+        hypothesis = turn.said(hypothesis)
+        turn.stable = hypothesis.stable
+        words = turn.placed(hypothesis.words)
         if words == self._shown:
             return
         self._shown = words
@@ -240,19 +349,6 @@ class Session:
         stable, unstable = words[: len(hypothesis.stable)], words[len(hypothesis.stable) :]
         start, end = turn.start / SAMPLE_RATE, min(turn.start / SAMPLE_RATE + hypothesis.heard, self.position)
         effects.append(Emit(Partial(self.channel, turn.number, start, end, stable, unstable)))
-
-    @staticmethod
-    def _placed(words: tuple[Word, ...], turn: Turn) -> tuple[Word, ...]:
-        """The words in stream time, inside their turn and in order, whatever rounding the engine does."""
-        offset = latest = turn.start / SAMPLE_RATE
-        limit = turn.end / SAMPLE_RATE if turn.end >= 0 else float("inf")
-        placed = []
-        for word in words:
-            start = min(max(offset + word.start, latest), limit)
-            end = min(max(offset + word.end, start), limit)
-            placed.append(Word(word.text, start, end, word.confidence))
-            latest = start
-        return tuple(placed)
 
     # ---- progress ---------------------------------------------------------------------------------------------
 
@@ -271,12 +367,17 @@ class Session:
     def _settle(self, effects: list[Effect]) -> None:
         """Forget what nothing needs, say how far everything is settled, and end when it all is."""
         settled = self._settled_position()
-        self._timeline.forget(settled)
+        self._timeline.forget(settled - self._context)
         heard = self._heard_position()
+        oldest = self._ended[0] if self._ended else self._open
+        turn = oldest.number if oldest is not None else self._turns
         done = self._finishing and not self._ended
-        if done or settled - self._told_settled >= SETTLED_STEP or heard - self._told_heard >= SETTLED_STEP:
-            self._told_settled, self._told_heard = settled, heard
-            effects.append(Emit(Settled(self.channel, settled / SAMPLE_RATE, heard / SAMPLE_RATE)))
+        far = settled - self._told_settled >= SETTLED_STEP or heard - self._told_heard >= SETTLED_STEP
+        if done or far or turn != self._told_turn:
+            self._told_settled, self._told_heard, self._told_turn = settled, heard, turn
+            continued = oldest is not None and oldest.continued
+            at, known = settled / SAMPLE_RATE, heard / SAMPLE_RATE
+            effects.append(Emit(Settled(self.channel, at, known, turn, continued)))
         if done:
             self._over = True
             effects.append(Finished())

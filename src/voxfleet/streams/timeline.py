@@ -11,10 +11,10 @@ from voxfleet.speech import SAMPLE_RATE, Samples, Seconds
 class Timeline:
     """The audio of one stream from `kept_from` on; older audio is forgotten as soon as nothing can need it."""
 
-    def __init__(self) -> None:
-        self.position = 0
+    def __init__(self, start: int = 0) -> None:
+        self.position = start
         """End of everything heard."""
-        self.kept_from = 0
+        self.kept_from = start
         self._pieces: deque[Samples] = deque()
 
     def append(self, samples: Samples) -> None:
@@ -53,8 +53,8 @@ MOST_ARRIVALS = 4_096
 class Arrivals:
     """When the audio of a stream arrived, on the gateway's clock, for latencies measured from its last sample."""
 
-    def __init__(self) -> None:
-        self.end: Seconds = 0.0
+    def __init__(self, start: Seconds = 0.0) -> None:
+        self.end = start
         """Stream time up to which audio has arrived."""
         self._ends: list[Seconds] = []
         self._clock: list[float] = []

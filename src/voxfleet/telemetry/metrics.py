@@ -108,11 +108,44 @@ class GatewayMetrics:
             buckets=STAGE_BUCKETS,
             registry=registry,
         )
+        self.recovery = Latency(
+            Histogram(
+                "voxfleet_recovery_seconds",
+                "A stream's track lost to the first word of another engine that goes on where the lost one had got",
+                buckets=LATENCY_BUCKETS,
+                registry=registry,
+            )
+        )
+        self.moves = Counter(
+            "voxfleet_streams_moved", "Streams moved to another worker at the end of a turn", registry=registry
+        )
+        self.replays = Counter(
+            "voxfleet_streams_replayed",
+            "Streams whose unfinished audio was replayed to another track",
+            registry=registry,
+        )
+        self.resumes = Counter(
+            "voxfleet_streams_resumed",
+            "Streams that came with a resume token of this or another gateway",
+            registry=registry,
+        )
         self.worker_places = Gauge(
             "voxfleet_worker_places", "Places a worker offers", ["worker", "model"], registry=registry
         )
         self.worker_taken = Gauge(
             "voxfleet_worker_places_taken", "Places taken at a worker", ["worker", "model"], registry=registry
+        )
+        self.worker_capacity = Gauge(
+            "voxfleet_worker_capacity",
+            "Streams a worker takes: its places, or fewer where its steps would not sustain them",
+            ["worker", "model"],
+            registry=registry,
+        )
+        self.worker_utilisation = Gauge(
+            "voxfleet_worker_utilisation",
+            "Share of the time its steps take at this load",
+            ["worker"],
+            registry=registry,
         )
         self.worker_up = Gauge("voxfleet_worker_up", "1 while a worker takes streams", ["worker"], registry=registry)
         self.step_seconds = Gauge(
@@ -134,6 +167,42 @@ class GatewayMetrics:
         """Bring a counter up to a total that is kept elsewhere, where counting each event here would cost too much."""
         counter.inc(total - self._counted.get(counter, 0.0))
         self._counted[counter] = total
+
+    def text(self) -> bytes:
+        """The exposition format Prometheus reads."""
+        return generate_latest(self.registry)
+
+
+class WorkerMetrics:
+    """What a worker of its own tells at its door; gateways tell the same of all workers under other names."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self.ready = Gauge("voxfleet_engine_ready", "1 while new streams are welcome", registry=registry)
+        self.draining = Gauge("voxfleet_engine_draining", "1 while the worker leaves", registry=registry)
+        self.places = Gauge("voxfleet_engine_places", "Places the engine has", registry=registry)
+        self.taken = Gauge("voxfleet_engine_places_taken", "Places taken", registry=registry)
+        self.capacity = Gauge("voxfleet_engine_capacity", "Streams its measured steps sustain", registry=registry)
+        self.utilisation = Gauge(
+            "voxfleet_engine_utilisation_ratio", "Share of the time its steps take at this load", registry=registry
+        )
+        self.recorded_paused = Gauge(
+            "voxfleet_engine_recorded_paused", "1 while recorded work waits for live work", registry=registry
+        )
+        self.step_seconds = Gauge(
+            "voxfleet_engine_step_seconds", "Durations of recent steps", ["quantile"], registry=registry
+        )
+        self._steps = Counter("voxfleet_engine_steps", "Steps run", registry=registry)
+        self._decisions = Counter(
+            "voxfleet_engine_admission_decisions", "Changes of how many streams it takes", registry=registry
+        )
+        self._counted = (0, 0)
+
+    def count(self, steps: int, decisions: int) -> None:
+        """So many of each since the worker started."""
+        self._steps.inc(steps - self._counted[0])
+        self._decisions.inc(decisions - self._counted[1])
+        self._counted = steps, decisions
 
     def text(self) -> bytes:
         """The exposition format Prometheus reads."""

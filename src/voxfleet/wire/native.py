@@ -13,6 +13,7 @@ from voxfleet.errors import BadMessage, BadValue, UnknownParameter, VoxfleetErro
 from voxfleet.speech import Event, Final, Flushed, Partial, Settled, SpeechStarted, text_of
 from voxfleet.wire import commands
 from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.resume import MAX_TOKEN
 
 # ---- client to server -------------------------------------------------------------------------------------------
 
@@ -55,7 +56,7 @@ class LimitsMessage(Struct):
     max_turn: float
 
 
-class ReadyMessage(Struct, tag="ready"):
+class ReadyMessage(Struct, tag="ready", omit_defaults=True):
     """The stream has its places; audio may come (and may have been sent already)."""
 
     session: str
@@ -68,6 +69,10 @@ class ReadyMessage(Struct, tag="ready"):
     """Audio the engine works on at a time: about how often partials can change."""
     endpointing_ms: int
     limits: LimitsMessage
+    token: str | None = None
+    """What resumes this stream if the connection is lost now."""
+    resumed_from: float | None = None
+    """Where a resumed stream goes on: the first audio sent on this connection is that of this time."""
 
 
 class SpeechStartedMessage(Struct, tag="speech_started"):
@@ -120,15 +125,29 @@ class FlushedMessage(Struct, tag="flushed"):
     flush: int
 
 
-class AckMessage(Struct, tag="ack"):
-    """Nothing before `settled` will change on this channel; audio before it need not be kept by the client.
+class AckMessage(Struct, tag="ack", omit_defaults=True):
+    """Nothing before `settled` will change on this channel.
 
     `heard` is how far recognition has got: the measure of progress for a client that sends faster than real time.
+    `token` resumes the stream; a client that may resume keeps its audio from `resume_from` on.
     """
 
     channel: int
     settled: float
     heard: float
+    token: str | None = None
+    resume_from: float | None = None
+
+
+class ReconnectMessage(Struct, tag="reconnect"):
+    """This gateway is leaving: connect again with `resume` = `token`, and send the audio from `resume_from` on there.
+
+    This connection still works, and is best kept until the new one is ready.
+    """
+
+    token: str
+    resume_from: float
+    reason: str
 
 
 class WarningMessage(Struct, tag="warning"):
@@ -175,6 +194,7 @@ ServerMessage: TypeAlias = (
     | FinalMessage
     | FlushedMessage
     | AckMessage
+    | ReconnectMessage
     | WarningMessage
     | PongMessage
     | ErrorMessage
@@ -279,6 +299,7 @@ QUERY: dict[str, str] = {
     "model": "a model this server serves (default: its first)",
     "words": "true or false: words with times in finals (default true)",
     "grammar": "a closed vocabulary: digits, or the text of a JSGF grammar (engines that can)",
+    "resume": "the newest token of a stream that lost its connection, to go on with it (default: a new stream)",
 }
 """Every query parameter and what it means; docs/protocol.md prints it."""
 
@@ -319,6 +340,14 @@ def parse_query(query: dict[str, str]) -> StreamOptions:
         words=_boolean(query, "words"),
         grammar=grammar,
     )
+
+
+def resume_token(query: dict[str, str]) -> str | None:
+    """The token of a stream to be resumed, None for a new one. It is not read here. Raises BadValue for what is none."""
+    token = query.get("resume") or None
+    if token is not None and not (len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()):
+        raise BadValue("resume", token, f"a token of at most {MAX_TOKEN} characters")
+    return token
 
 
 def _language(tag: str) -> str:

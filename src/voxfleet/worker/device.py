@@ -4,6 +4,7 @@ Everything the engine does happens on this thread; other threads only put comman
 has not worked on is bounded: a place whose audio outgrows the bound fails by name, its neighbours never notice.
 """
 
+import math
 import queue
 import threading
 import time
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from voxfleet.clock import Clock
 from voxfleet.cluster.messages import only
 from voxfleet.engines.port import END_OF_TURN, Engine, EngineInfo, Heard, Increments, TrackOptions
-from voxfleet.errors import EngineBehind, VoxfleetError
+from voxfleet.errors import AtCapacity, EngineBehind, VoxfleetError
+from voxfleet.scheduling.admission import Admission
 from voxfleet.scheduling.ladder import Ladder
 from voxfleet.scheduling.places import Place
 from voxfleet.scheduling.scheduler import Scheduler
@@ -26,6 +28,12 @@ from voxfleet.speech import SAMPLE_RATE
 
 IDLE_SECONDS = 0.25
 """How long the thread sleeps when nothing arrives; a command wakes it at once."""
+FREED_SECONDS = 60.0
+"""Streams that left in so long a time tell a refused one when to ask again."""
+RETRY_SECONDS = (1.0, 30.0)
+"""Least and most of such advice."""
+UNKNOWN_RETRY = 5.0
+"""The advice where nobody left lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +89,20 @@ class Device:
         spread: Callable[[Iterable[Heard]], None],
         clock: Clock,
         stream_bound: float,
+        utilisation: float = 0.8,
     ) -> None:
+        """`stream_bound`: seconds of audio kept per stream. `utilisation`: share of the time steps may take; beyond it
+        new streams are refused."""
         self.log = StepLog()
         self.taken = 0
         self._build = build
         self._spread = spread
         self._clock = clock
         self._bound = round(stream_bound * SAMPLE_RATE)
+        self._target = utilisation
+        self._freed: deque[float] = deque(maxlen=256)
+        """When streams left."""
+        self._step_began: float | None = None
         self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._loaded: queue.SimpleQueue[EngineInfo | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -119,6 +134,36 @@ class Device:
     def chunk_ms(self) -> int:
         return self._scheduler.ladder.chunk_ms
 
+    @property
+    def capacity(self) -> int:
+        """Streams it takes now: its places, or fewer where its steps would not sustain them; never fewer than it has."""
+        return self._admission.capacity
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the time its steps would take if every stream spoke, by measured step seconds; 0 = unknown."""
+        return self._admission.utilisation
+
+    @property
+    def recorded_paused(self) -> bool:
+        """Recorded work waits, because live work needs every step."""
+        return self._admission.recorded_paused
+
+    @property
+    def decision(self) -> str:
+        """The last time admission changed its mind, as a sentence; empty = never."""
+        return self._admission.decision
+
+    @property
+    def decisions(self) -> int:
+        """How often admission changed its mind."""
+        return self._admission.decisions
+
+    def stuck_for(self) -> float:
+        """Seconds the running step has lasted so far; 0 between steps. Any thread may ask."""
+        began = self._step_began
+        return 0.0 if began is None else self._clock.now() - began
+
     # ---- the engine thread ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -128,7 +173,9 @@ class Device:
             self._loaded.put(error)
             return
         info = self._engine.info
-        self._scheduler = Scheduler(info.lane_batch or info.places, Ladder(info.chunk_ms), info.lanes)
+        ladder, max_batch = Ladder(info.chunk_ms), info.lane_batch or info.places
+        self._scheduler = Scheduler(max_batch, ladder, info.lanes)
+        self._admission = Admission(info.places, ladder, max_batch, info.lanes, self._target)
         self._keys = np.zeros(info.places, np.uint64)
         self._options: dict[Place, TrackOptions] = {}
         self._pending = np.zeros(info.places, np.int64)
@@ -143,8 +190,8 @@ class Device:
             self._engine.close()
 
     def _obey(self) -> bool:
-        """Carry out everything in the inbox; waits for a command only when no work is planned. False = stop."""
-        wait = not self._scheduler.waiting
+        """Carry out everything in the inbox; waits for a command only when no work can run. False = stop."""
+        wait = not self._scheduler.runnable
         while True:
             try:
                 command = self._inbox.get(wait, IDLE_SECONDS) if wait else self._inbox.get_nowait()
@@ -165,6 +212,11 @@ class Device:
                     return False
 
     def _take(self, command: Take) -> None:
+        now = self._clock.now()
+        self._admission.review(self.taken, now, asked=True)
+        if self.taken >= self._admission.capacity:
+            command.answer(AtCapacity(self._admission.capacity, self._retry_after(now)))
+            return
         try:
             place = self._engine.take(command.options)
         except VoxfleetError as error:
@@ -184,6 +236,13 @@ class Device:
         self._scheduler.cancel(place)
         self._engine.free(place)
         self.taken = len(self._options)
+        self._freed.append(self._clock.now())
+
+    def _retry_after(self, now: float) -> float:
+        """Seconds until a stream may be expected to leave, by those that left lately."""
+        least, most = RETRY_SECONDS
+        lately = sum(now - freed < FREED_SECONDS for freed in self._freed)
+        return min(most, max(least, math.ceil(FREED_SECONDS / lately))) if lately else UNKNOWN_RETRY
 
     def _hear(self, command: Hear) -> None:
         increments = command.increments
@@ -230,23 +289,29 @@ class Device:
         self.log.checks += 1
 
     def _step(self) -> None:
-        plan = self._scheduler.plan(self._clock.now())
+        now = self._clock.now()
+        self._admission.review(self.taken, now)
+        self._scheduler.recorded_paused = self._admission.recorded_paused
+        plan = self._scheduler.plan(now)
         if not plan:
             return
         indices = [work.place.index for work in plan.works]
         self._pending[indices] = 0
         self._ended[indices] = False
         started = time.perf_counter()
+        self._step_began = now
         heard = self._engine.step(plan)
-        self._note(plan, time.perf_counter() - started)
+        self._step_began = None
+        self._note(plan, now, time.perf_counter() - started)
         self._scheduler.settle(plan.works)
         for outcome in heard:
             if outcome.error is not None:
                 self._free(outcome.place)
         self._spread(heard)
 
-    def _note(self, plan: Plan, seconds: float) -> None:
+    def _note(self, plan: Plan, began: float, seconds: float) -> None:
         now = self._clock.now()
+        self._admission.observe(plan.works, began, seconds)
         self.log.steps += 1
         self.log.seconds.append(seconds)
         self.log.batch.append(len(plan.works))

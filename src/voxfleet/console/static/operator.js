@@ -1,13 +1,19 @@
-/** The operator's page: the server's status as it is now, and two lines of how it came there. */
+/** The operator's page: the fleet and this server's status as they are now, and two lines of how it came there. */
 
-import { clock, count, duration, milliseconds, NONE, seconds } from "./format.js";
+import { Drain, isLocal } from "./drain.js";
+import { EVENTS_SHOWN, showEvents, showGateways, showWorkers } from "./fleet.js";
+import { clock, count, duration, NONE, seconds } from "./format.js";
 import { fill, meter } from "./rows.js";
 import { Sparkline } from "./sparkline.js";
 import { follow } from "./status.js";
 
 const BUDGET_SECONDS = 2;
 const ROWS_SHOWN = 100;
-const KINDS = [["first_partial", "First partial"], ["emission", "Word emission"], ["final", "Final"]];
+const KINDS = [
+  ["first_partial", "First partial"], ["emission", "Word emission"], ["final", "Final"], ["recovery", "Recovery"],
+];
+const SUMS = [["opened", "opened"], ["refused", "refused"], ["failed", "failed"], ["moved", "moves"],
+  ["replayed", "replays"]];
 const ORDERS = {
   lag: (a, b) => b.lag - a.lag || b.age - a.age,
   age: (a, b) => b.age - a.age,
@@ -17,28 +23,38 @@ const ORDERS = {
 const byId = (id) => document.getElementById(id);
 const liveLine = new Sparkline(byId("spark-live"), "Live streams", count);
 const finalLine = new Sparkline(byId("spark-final"), "Final latency p95", seconds, BUDGET_SECONDS);
+const drain = isLocal() ? new Drain((name) => text("told", `${name} was told to leave.`)) : null;
 let latest = null;
 
-byId("order").addEventListener("change", () => latest && showStreams(latest.live ?? []));
+byId("actions").hidden = drain === null;
+byId("order").addEventListener("change", () => latest && showStreams(...latest));
 const following = follow({ status: show, freshness: showFreshness });
 window.addEventListener("pagehide", () => following.stop());
 window.addEventListener("pageshow", (event) => event.persisted && window.location.reload());
 
-function show(status) {
-  latest = status;
+function show(status, fleet) {
   const now = performance.now() / 1000;
-  const { streams = {}, latency = {}, workers = [], live = [] } = status;
+  const { latency = {}, live = [] } = status;
+  const { gateways = [], workers = [], events = [], recovery, totals = {} } = fleet;
+  const whose = gateways.length > 1 ? fleet.gateway : "";
+  latest = [live, whose];
   text("version", status.version ?? NONE);
   text("uptime", duration(status.uptime));
+  text("gateway-name", fleet.gateway || "Gateway");
   text("draining", status.draining ? "draining: no new streams" : "taking streams");
   byId("draining").classList.toggle("late", Boolean(status.draining));
-  for (const name of ["live", "opened", "refused", "failed"]) text(name, count(streams[name]));
-  for (const name of ["refused", "failed"]) byId(name).classList.toggle("late", streams[name] > 0);
+  text("live", count(totals.streams));
+  showSums(gateways);
   showPlaces(workers);
-  showLatency(latency);
-  showWorkers(workers);
-  showStreams(live);
-  liveLine.add(streams.live ?? null, now);
+  showLatency({ ...latency, recovery });
+  text("latency-whose", whose ? ` · ${whose}` : "");
+  showFleet(status.workers ?? [], gateways, workers);
+  showEvents(byId("events"), events);
+  byId("no-events").hidden = events.length > 0;
+  const earlier = events.length - EVENTS_SHOWN;
+  text("events-count", (whose ? `as ${whose} saw it` : "") + (earlier > 0 ? ` (${count(earlier)} earlier)` : ""));
+  showStreams(live, whose);
+  liveLine.add(totals.streams ?? null, now);
   finalLine.add(latency.final?.p95 ?? null, now);
 }
 
@@ -49,9 +65,18 @@ function showFreshness(kind, age, why) {
   text("connection", sentence[kind] + ago);
 }
 
+/** Of all gateways since each started. */
+function showSums(gateways) {
+  for (const [id, field] of SUMS) {
+    const sum = gateways.reduce((total, gateway) => total + gateway[field], 0);
+    text(id, count(sum));
+    if (id === "refused" || id === "failed") byId(id).classList.toggle("late", sum > 0);
+  }
+}
+
 function showPlaces(workers) {
   const offering = workers.filter((worker) => worker.state === "ready");
-  const [taken, offered] = ["taken", "places"].map((name) => offering.reduce((sum, worker) => sum + worker[name], 0));
+  const [taken, offered] = ["taken", "capacity"].map((name) => offering.reduce((sum, worker) => sum + worker[name], 0));
   text("places", `${count(taken)} of ${count(offered)} places taken`);
 }
 
@@ -75,56 +100,26 @@ function showLatency(latency) {
   });
 }
 
-function showWorkers(workers) {
+function showFleet(details, gateways, workers) {
+  const known = new Map(details.map((worker) => [worker.name, worker]));
   byId("no-workers").hidden = workers.length > 0;
-  const ready = workers.filter((worker) => worker.state === "ready").length;
-  text("workers-count", workers.length ? `${count(ready)} of ${count(workers.length)} ready` : "");
-  fill(byId("workers"), workers, (worker) => worker.name, (worker) => [
-    { label: "Name", className: "name", text: worker.name },
-    { label: "State", className: "status", show: (cell) => showState(cell, worker.state) },
-    { label: "Places", className: "places", show: (cell) => showTaken(cell, worker) },
-    { label: "Model", className: "name wide", text: worker.model ?? NONE },
-    { label: "Device", className: "wide", text: worker.device ?? NONE },
-    { label: "Chunk", className: "number", text: worker.chunk_ms ? `${count(worker.chunk_ms)} ms` : NONE },
-    { label: "Step p50", className: "number", text: milliseconds(worker.step_p50) },
-    { label: "Step p95", className: "number", text: milliseconds(worker.step_p95) },
-    { label: "Mean batch", className: "number", text: worker.batch_mean == null ? NONE : worker.batch_mean.toFixed(1) },
-    { label: "Languages", className: "wide", show: (cell) => showLanguages(cell, worker.languages ?? []) },
-  ], (worker) => worker.state === "lost");
+  text("workers-count", ready(workers));
+  text("gateways-count", ready(gateways));
+  showWorkers(byId("workers"), workers, (name) => known.get(name) ?? {}, (worker) => drain?.cell(worker, workers));
+  showGateways(byId("gateways"), gateways);
 }
 
-function showState(cell, state) {
-  if (cell.firstElementChild?.dataset.state === state) return;
-  const chip = document.createElement("span");
-  chip.className = "state";
-  chip.dataset.state = state;
-  chip.textContent = state;
-  cell.replaceChildren(chip);
+function ready(processes) {
+  const able = processes.filter((process) => process.state === "ready").length;
+  return processes.length ? `${count(able)} of ${count(processes.length)} ready` : "";
 }
 
-function showTaken(cell, { taken, places }) {
-  const share = places > 0 ? taken / places : 0;
-  const inside = document.createElement("span");
-  inside.className = "cell";
-  inside.append(meter(share, share >= 1 ? "over" : share >= 0.85 ? "high" : ""), `${count(taken)} / ${count(places)}`);
-  cell.replaceChildren(inside);
-}
-
-/** Whisper hears a hundred languages; a row shows the first few and keeps the rest in its title. */
-function showLanguages(cell, languages) {
-  const more = languages.length > 4 ? ` and ${languages.length - 4} more` : "";
-  const shown = languages.slice(0, 4).join(", ") + more;
-  if (cell.textContent === shown) return;
-  cell.textContent = shown;
-  cell.title = more ? languages.join(", ") : "";
-}
-
-function showStreams(live) {
+function showStreams(live, whose) {
   const ordered = [...live].sort(ORDERS[byId("order").value]);
   const shown = ordered.slice(0, ROWS_SHOWN);
   byId("no-streams").hidden = live.length > 0;
   const some = live.length > shown.length ? `${count(shown.length)} of ` : "";
-  text("live-count", `${some}${count(live.length)} shown`);
+  text("live-count", `${some}${count(live.length)} shown${whose ? `, those of ${whose}` : ""}`);
   fill(byId("streams"), shown, (stream) => stream.session, (stream) => [
     { label: "Session", className: "name", text: String(stream.session) },
     { label: "Model", className: "name wide", text: stream.model },

@@ -1,4 +1,4 @@
-/** The server's status, asked once a second; says honestly how old the last answer is. */
+/** The server's status and its fleet, asked once a second; says honestly how old the last answer is. */
 
 const EVERY_MS = 1000;
 const PATIENCE_MS = 2500;
@@ -6,7 +6,7 @@ const STALE_MS = 3500;
 
 /**
  * Asks until `stop()` of the returned object is called.
- * `watcher.status(status)`: a fresh answer.
+ * `watcher.status(status, fleet)`: a fresh answer.
  * `watcher.freshness(kind, ageSeconds, why)`: after every try; kind is "fresh", "stale" (the last answer is getting
  * old) or "gone" (the server can't be asked); the age is null before the first answer.
  */
@@ -21,9 +21,10 @@ export function follow(watcher) {
     const patience = setTimeout(() => abort.abort(), PATIENCE_MS);
     let why = "";
     try {
-      const status = await read(abort.signal);
+      const status = await read("v1/status", abort.signal);
+      const fleet = await read("v1/fleet", abort.signal); // one after the other: the same connection, the same gateway
       answered = performance.now();
-      if (!stopped) watcher.status(status);
+      if (!stopped) watcher.status(status, fleet);
     } catch (error) {
       why = error.name === "AbortError" ? `no answer within ${PATIENCE_MS / 1000} s` : error.message;
     } finally {
@@ -45,10 +46,10 @@ export function follow(watcher) {
   };
 }
 
-async function read(signal) {
+async function read(path, signal) {
   let answer;
   try {
-    answer = await fetch(new URL("v1/status", document.baseURI), { signal, headers: { accept: "application/json" } });
+    answer = await fetch(new URL(path, document.baseURI), { signal, headers: { accept: "application/json" } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Error("the server does not answer");
