@@ -58,8 +58,17 @@ def main() -> int:
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     app = Starlette(routes=[WebSocketRoute("/v1/stream", stream), Route("/readyz", ready), Route("/metrics", metrics)])
     live = LiveCalls(GatewayMetrics(), SystemClock())
+    running = server(app, live, settings.gateway)
+
+    async def serve() -> None:
+        serving = asyncio.create_task(running.serve(sockets=[listener]))
+        while not running.started:
+            await asyncio.sleep(0.01)
+        print(json.dumps({"ready": True}), flush=True)
+        await serving
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server(app, live, settings.gateway).serve(sockets=[listener]))
+        runner.run(serve())
     return 0
 
 

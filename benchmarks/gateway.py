@@ -30,7 +30,7 @@ import numpy as np
 import uvloop
 
 from benchmarks.raw_caller import FRAME_SECONDS, Heard, RawCaller, frame_of
-from voxfleet.cli.supervisor import Child, Fleet
+from voxfleet.cli.supervisor import Fleet
 from voxfleet.settings import from_dict
 
 FAKE = "python:tests.fakes.fake_engine:FakeEngine"
@@ -89,11 +89,11 @@ async def rung(
     with tempfile.TemporaryDirectory(prefix="voxfleet-bench-") as directory:
         fleet = Fleet(settings, Path(directory))
         if floor:
-            fleet.gateway = Child("gateway", "benchmarks.echo_gateway", fleet.gateway.resolved, settings.supervisor)
+            fleet.gateways[0].module = "benchmarks.echo_gateway"
         if profile is not None:
             os.environ["VOXFLEET_BENCH_PROFILE"] = str(profile)
-            fleet.gateway = Child("gateway", "benchmarks.profiled_gateway", fleet.gateway.resolved, settings.supervisor)
-        running = [asyncio.create_task(child.run()) for child in (*fleet.workers, fleet.gateway)]
+            fleet.gateways[0].module = "benchmarks.profiled_gateway"
+        running = [asyncio.create_task(child.run()) for child in fleet.children]
         try:
             await fleet.ready()
             return await _measure(fleet, streams, seconds, rate)
@@ -105,7 +105,7 @@ async def rung(
 
 
 async def _measure(fleet: Fleet, streams: int, seconds: float, rate: int) -> dict[str, Any]:
-    gateway, worker = fleet.gateway.pid, fleet.workers[0].pid
+    gateway, worker = fleet.gateways[0].pid, fleet.workers[0].pid
     assert gateway is not None
     assert worker is not None
     _pin(worker, 1)

@@ -67,7 +67,7 @@ async def real_server(places: int) -> AsyncIterator[tuple[str, list[int]]]:
     )
     os.sched_setaffinity(0, {0})  # inherited by what is started
     async with fleet(settings) as processes:
-        yield processes.url, [child.pid for child in (*processes.workers, processes.gateway) if child.pid]
+        yield processes.url, [child.pid for child in processes.children if child.pid]
 
 
 async def rung(streams_asked: int, seconds: float, seed: int, *, gateway: bool) -> dict[str, Any]:
