@@ -91,6 +91,13 @@ def test_settings_as_json_have_every_knob(voxfleet: Run) -> None:
     assert told["gateway.port"]["environment"] == "VOXFLEET_GATEWAY_PORT"
 
 
+def test_secrets_are_shown_nowhere(voxfleet: Run) -> None:
+    for arguments in (("settings",), ("settings", "--json")):
+        done = voxfleet(*arguments, VOXFLEET_CLUSTER_SECRET="do-not-tell")
+        assert "(set)" in done.stdout
+        assert "do-not-tell" not in done.stdout + done.stderr
+
+
 def test_settings_of_the_environment_are_shown_and_marked(voxfleet: Run) -> None:
     assert "(default 8765)" in voxfleet("settings", VOXFLEET_GATEWAY_PORT="9000").stdout
 

@@ -150,3 +150,21 @@ def test_the_journal_counts_what_happens_together() -> None:
         (Happening.LOST, "a", 1),
     ]
     assert journal.totals[Happening.MOVED] == 6
+
+
+async def test_a_mute_worker_draws_no_streams(tmp_path: Path, worker: WorkerMaker) -> None:
+    async with (
+        worker("a", FakeEngine(places=9)),
+        worker("b", FakeEngine(places=9)),
+        pool_of(tmp_path, "a", "b") as pool,
+    ):
+        await ready(pool)
+        pool.fell_silent("a")
+        assert not pool.links["a"].is_mute(0.0), "one may be that stream's own fault"
+        pool.fell_silent("a")
+        assert {(await pool.open(None, TrackOptions(), Ear())).worker for _ in range(6)} == {"b"}
+        ear = Ear()
+        track = await pool.links["a"].open(TrackOptions(), ear)
+        track.hear(SECOND, end_of_turn=True)
+        await ear.until(lambda e: e.finals)
+        assert (await pool.open(None, TrackOptions(), Ear())).worker == "a", "it speaks again"

@@ -363,6 +363,17 @@ async def test_a_caller_that_says_nothing_is_let_go_and_a_ping_keeps_it(server: 
     assert (messages[-1]["code"], code) == ("no_audio", 1008)
 
 
+@pytest.mark.parametrize("first", [b"", b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_connection_that_never_asks_for_anything_is_let_go(server: Server, first: bytes) -> None:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(first)
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_caller_that_vanishes_gives_its_place_back(server: Server) -> None:
     parts = urlsplit(server.url)
     for _ in range(PLACES * 2):

@@ -22,7 +22,7 @@ def show_settings(settings: Settings, *, as_json: bool, as_toml: bool) -> int:
                     "environment": knob.environment,
                     "unit": knob.unit,
                     "default": knob.default,
-                    "value": knob.value,
+                    "value": _shown(knob),
                     "why": knob.why,
                 }
                 for knob in knobs(settings)
@@ -53,6 +53,11 @@ def toml(settings: Settings) -> str:
 
 def _changed(knob: Knob) -> bool:
     return bool(knob.value != knob.default)
+
+
+def _shown(knob: Knob) -> Any:
+    """The value as it may stand on a screen; only the file, which is for the machine itself, holds secrets."""
+    return "(set)" if knob.key.endswith(".secret") and knob.value else knob.value
 
 
 def _value(value: Any) -> str:
@@ -88,7 +93,7 @@ def _page(settings: Settings) -> None:
             table.add_column(width=16, overflow="fold")
             table.add_column(width=11, style="dim")
             table.add_column(style="dim")
-        shown = _value(knob.value)
+        shown = _value(_shown(knob))
         was = f" (default {_value(knob.default)})" if _changed(knob) else ""
         value = Text(shown, "bold yellow" if _changed(knob) else "")
         table.add_row(f"  {name}", value, knob.unit, Text(knob.why + was))

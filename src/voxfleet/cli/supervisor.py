@@ -6,7 +6,6 @@ A process that dies before everything was ready is a failed start, with its own 
 
 import asyncio
 import json
-import math
 import secrets
 import shutil
 import tempfile
@@ -259,17 +258,19 @@ def url_of(settings: GatewaySettings, port: int) -> str:
 
 
 def _shared_out(settings: Settings) -> Settings:
-    """The embedded engine advises places for a whole machine: several workers of it get their part each."""
+    """The embedded engine takes a whole machine for its own: several workers of it get their part each."""
     embedded = [worker for worker in settings.workers if worker.model == "embedded"]
     if len(embedded) < 2:
         return settings
-    from voxfleet.serving.catalog import advised_places
+    from voxfleet.serving.catalog import part_of_machine
 
-    part = math.ceil(advised_places() / len(embedded))
+    places, options = part_of_machine(len(embedded), sum(worker.places for worker in embedded))
     return replace(
         settings,
         workers=tuple(
-            replace(worker, places=part) if worker in embedded and not worker.places else worker
+            replace(worker, places=worker.places or places, options=options | worker.options)
+            if worker.model == "embedded"
+            else worker
             for worker in settings.workers
         ),
     )

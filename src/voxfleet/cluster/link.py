@@ -28,6 +28,9 @@ log = structlog.get_logger()
 
 RETRY_SECONDS = 0.25
 """Between two attempts to reach a worker that is not there (it may be loading its model)."""
+MUTE_TRACKS = 2
+MUTE_SECONDS = 30.0
+"""So many tracks that fell silent within so long, and no word from any other, make a worker the last choice."""
 HELLO_SECONDS = 1.0
 """How often a worker is told how this gateway fares."""
 
@@ -132,6 +135,9 @@ class Link:
         self._status = ""
         """How the last attempt to connect ended."""
         self._leaving = False
+        self._silent = 0
+        """Tracks that fell silent since any of them spoke."""
+        self._silent_at = 0.0
         self._changed_at = 0.0
         """Clock time of the last place taken or given back by this gateway; reports older than that are not the truth."""
         self._reported_at = 0.0
@@ -164,6 +170,15 @@ class Link:
     def surely_full(self) -> bool:
         """Whether asking it for a place is useless: its report says full, and nothing was given back here since."""
         return self._reported_at > self._changed_at and self.load.taken >= self.capacity > 0
+
+    def fell_silent(self, now: float) -> None:
+        """One of its tracks said nothing for too long."""
+        self._silent += 1
+        self._silent_at = now
+
+    def is_mute(self, now: float) -> bool:
+        """Whether several tracks fell silent lately and none has spoken since: it would look empty and draw streams."""
+        return self._silent >= MUTE_TRACKS and now - self._silent_at < MUTE_SECONDS
 
     def drain(self, seconds: float = 0.0, *, replace: bool = False) -> None:
         """Ask the worker to leave within so many seconds (0 = its own setting)."""
@@ -301,6 +316,8 @@ class Link:
 
     def _spread(self, answer: pb.Answer) -> None:
         self._told_at = monotonic()
+        if answer.heard:
+            self._silent = 0
         for heard in answer.heard:
             if (track := self._tracks.get(heard.place)) is not None:
                 track.listener.learn(messages.hypothesis_of(heard))

@@ -146,7 +146,8 @@ class Pool:
         wanted = model or self.default_model
         self._check(wanted, options)
         cluster = self._cluster
-        wish = Wish(wanted, cluster.region, cluster.require, near, avoid)
+        mute = frozenset(link.key for link in self.links.values() if link.is_mute(monotonic()))
+        wish = Wish(wanted, cluster.region, cluster.require, near, avoid | mute)
         candidates = self._candidates()
         names = order(candidates, wish, self._dice)
         if not names:
@@ -210,6 +211,11 @@ class Pool:
         """A worker came, went or began to drain."""
         self._served.update(self.models)
         self._changed.set()
+
+    def fell_silent(self, worker: str) -> None:
+        """A stream gave up a track there because it was given speech and said nothing."""
+        if (link := self.links.get(worker)) is not None:
+            link.fell_silent(monotonic())
 
     def done(self) -> None:
         """A stream has ended and its place is free for others (one that only moved has taken another)."""

@@ -109,6 +109,7 @@ class LiveCalls:
                     "model": call.info.name,
                     "language": call.options.language,
                     "channels": call.options.channels,
+                    "workers": [self._name(pool, key) for key in call.workers],
                     "audio": round(call.received, 1),
                     "lag": round(call.backlog, 2),
                     "age": round(now - call.opened_at, 1),
@@ -116,6 +117,10 @@ class LiveCalls:
                 for session, call in list(self._calls.items())[:MOST_LISTED]
             ],
         }
+
+    @staticmethod
+    def _name(pool: Pool, key: str) -> str:
+        return pool.links[key].name if key in pool.links else key
 
     def expire(self, idle_timeout: float) -> None:
         """End the calls whose callers have said nothing for so long, seconds."""

@@ -12,6 +12,7 @@ from types import FrameType
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 
@@ -103,6 +104,26 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().handle_parser_exception()
 
 
+class RequestProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, for callers who connect and never finish a request: they are hung up on, too."""
+
+    patience: float
+    """Seconds until the first request must be complete; set by `server`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._unasked = self.loop.call_later(self.patience, self._hang_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unasked.cancel()
+        super().connection_lost(exc)
+
+    def _hang_up(self) -> None:
+        asked: object = self.cycle  # None until there is a request, whatever uvicorn declares
+        if asked is None and self.transport.get_protocol() is self:  # else a request, or already a WebSocket
+            self.transport.close()
+
+
 class DrainingServer(uvicorn.Server):
     """A server that leaves politely: it lets calls finish, and hands over those that can go on at another gateway."""
 
@@ -183,6 +204,7 @@ def server(
     """The server for `app`, to be run with `serve(sockets=[listen(settings)])`; `others`, `shared` as in DrainingServer."""
     config = uvicorn.Config(
         app,
+        http=type("Requests", (RequestProtocol,), {"patience": settings.idle_timeout}),
         ws=StreamProtocol,
         ws_max_size=settings.max_frame_bytes,
         ws_per_message_deflate=False,

@@ -81,6 +81,16 @@ def advised_places() -> int:
     return 5 * (os.cpu_count() or 1)
 
 
+def part_of_machine(workers: int, places: int) -> tuple[int, dict[str, Any]]:
+    """Places and options of one of several embedded workers on this machine; `places` are those set for all of them."""
+    from voxfleet.engines.embedded import CAREFUL_PER_CORE
+
+    cores = os.cpu_count() or 1
+    each = -(-advised_places() // workers)
+    quick = max(places, each * workers if not places else 0) > CAREFUL_PER_CORE * cores
+    return each, {"processes": max(1, cores // workers), "quick": quick}
+
+
 def _embedded(places: int, options: dict[str, Any]) -> Engine:
     from voxfleet.engines.embedded import EmbeddedEngine
 

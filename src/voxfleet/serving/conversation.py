@@ -190,11 +190,12 @@ class Conversation:
     async def pace(self) -> None:
         """Wait while a caller that is faster than real time is too far ahead of recognition.
 
-        A caller in real time is never asked to wait: if recognition falls that far behind it, the call fails with
-        EngineBehind instead of hiding the lag in the network.
+        A caller in real time is not asked to wait, except for a lost worker's work to be done again: if recognition falls
+        that far behind it, the call fails with EngineBehind instead of hiding the lag in the network.
         """
         while self.crowded and self.failure is None:
-            if not self._is_fast() and not self._recorded:
+            recovering = any(channel.seating.recovering for channel in self._channels)
+            if not (recovering or self._recorded or self._is_fast()):
                 self.failed(EngineBehind(self.backlog))
                 return
             self._room.clear()
@@ -348,6 +349,11 @@ class Conversation:
     def checkpoint(self, session: str, issued: float) -> Checkpoint:
         """Where another connection can take this call up, by what has been sent so far. `issued` is Unix time."""
         return self.progress.checkpoint(session, issued)
+
+    @property
+    def workers(self) -> list[str]:
+        """Who hears each channel now, by the pool's keys; '' for one that looks for a place."""
+        return [channel.seating.worker for channel in self._channels]
 
     def hand_over(self) -> None:
         """Ask the caller to go on at another gateway."""

@@ -87,6 +87,8 @@ class Seating:
         self._quiet_since = monotonic()
         """Clock time of the engine's last word, or of the first audio that it has not answered since."""
         self._patience = settings.silence_seconds
+        self._mute: set[str] = set()
+        """Workers whose tracks of this stream fell silent."""
         self._from = ""
         """The worker whose place was lost or is left."""
         self._lost_at: float | None = None
@@ -104,6 +106,11 @@ class Seating:
         """The worker that hears the stream now, by the pool's key; '' while there is none."""
         track = self._tracks.get(self._session.seat)
         return track.worker if track is not None else ""
+
+    @property
+    def recovering(self) -> bool:
+        """Whether a track was lost and no other has got as far yet."""
+        return self._lost_at is not None
 
     def close(self) -> None:
         """Give everything back. May be called twice."""
@@ -181,6 +188,8 @@ class Seating:
         self._patience = min(self._patience * 2, MOST_PATIENCE)
         self._quiet_since = now
         log.warning("track_silent", worker=track.worker)
+        self._mute.add(track.worker)
+        self._pool.fell_silent(track.worker)
         self.let_go(seat)
         self._replay(seat, track.worker, Happening.SILENT)
 
@@ -194,9 +203,11 @@ class Seating:
             self._options,
             Ear(self, seat),
             near=near,
-            avoid=frozenset({avoid} if avoid else ()),
+            avoid=frozenset({avoid, *self._mute} - {""}),
             displaced=bool(avoid),
         )
+        if track.ended:  # lost again before we were told that it was there
+            raise EngineLost(track.worker)
         self._tracks[seat] = track
         return seat, track
 

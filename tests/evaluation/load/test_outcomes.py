@@ -84,7 +84,11 @@ async def test_one_stalled_stream_is_that_streams_stall_and_nobody_elses(
     options = {"stalled_place": 2, "stalled_from_turn": 1}
     workers = [{"model": FAKE, "name": "fake", "places": 4, "options": options}]
     with serving(
-        tmp_path, gateway={"drain_seconds": 0.0}, turn={"endpointing_ms": 800}, vad={"model": "level"}, workers=workers
+        tmp_path,
+        gateway={"drain_seconds": 0.0, "silence_seconds": 60.0},
+        turn={"endpointing_ms": 800},
+        vad={"model": "level"},
+        workers=workers,
     ) as server:
         found = await called(server.url, list(scripts), 0.4)
     (stall,) = found.stalls

@@ -92,7 +92,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Watched]:
             stack.enter_context(
                 serving(
                     tmp_path_factory.mktemp("server"),
-                    gateway={"drain_seconds": 0.0},
+                    gateway={"drain_seconds": 0.0, "silence_seconds": 60.0},  # late, not lost
                     vad={"model": "level", "tick_ms": 5},
                     link={"tick_ms": 5},  # what is late is told with a step, and a step comes with a tick
                     workers=[{"model": FAKE, "name": "fake", "places": DRIVERS + CALLERS, "options": options}],
