@@ -45,6 +45,15 @@ bench-generator: $(DEV)  ## how many callers one core of the load generator hold
 bench-gateway: $(DEV)  ## streams per core of a gateway, over real sockets
 	@$(BIN)/python -m benchmarks.gateway
 
+bench-fleet: $(DEV)  ## workers killed, drained and overrun: what 100 callers notice; two gateways on one port (10 minutes)
+	@$(BIN)/python -m benchmarks.fleet
+	@$(BIN)/python -m benchmarks.fleet --drain
+	@$(BIN)/python -m benchmarks.fleet --overload
+	@$(BIN)/python -m benchmarks.gateways
+
+bench-soak: $(DEV)  ## half an hour of callers who come, go and misbehave while workers are killed: memory, texts
+	@$(BIN)/python -m benchmarks.soak --minutes 30
+
 bench-vad: $(DEV)  ## cost of speech detection, and what the gate changes (needs ../shared/audio)
 	@$(BIN)/python -m benchmarks.vad_cost
 	@$(BIN)/python -m benchmarks.vad_gate
@@ -84,4 +93,4 @@ $(DEV): $(RUN)
 		echo "meeteval could not be built (it needs a C++ compiler and Python's headers): tests of speaker scoring will be skipped"
 	@touch $@
 
-.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-vad proto docs dist lock clean
+.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-fleet bench-soak bench-vad proto docs dist lock clean

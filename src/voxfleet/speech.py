@@ -1,12 +1,13 @@
 """The vocabulary: what is said, by whom, when. Frozen values; every time is stream time in seconds.
 
 Stream time zero is the first sample the caller sent. Audio inside the house is 16 kHz mono.
+Values that are made for every frame and word are msgspec structs: frozen dataclasses cost several times as much to make.
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Seconds: TypeAlias = float
@@ -22,8 +23,7 @@ SPEECH_FRAME = 512
 """Samples (32 ms at 16 kHz) for which one speech probability is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One recognised word. Punctuation, where an engine gives it, is part of `text`."""
 
     text: str
@@ -42,8 +42,7 @@ def text_of(words: "tuple[Word, ...]") -> str:
     return " ".join(word.text for word in words)
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
+class Hypothesis(Struct, frozen=True):
     """What an engine believes about one turn of one track, so far.
 
     `turn` counts the ends of turn this track has been given before this turn. Word times are seconds since
@@ -63,8 +62,7 @@ class Hypothesis:
         return self.stable + self.unstable
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
+class SpeechStarted(Struct, frozen=True):
     """Somebody began to speak."""
 
     channel: int
@@ -72,8 +70,7 @@ class SpeechStarted:
     at: Seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(Struct, frozen=True):
     """The present best guess of a turn. A newer one replaces it; it may be dropped on the way."""
 
     channel: int
@@ -88,8 +85,7 @@ class Partial:
         return self.stable + self.unstable
 
 
-@dataclass(frozen=True, slots=True)
-class Final:
+class Final(Struct, frozen=True):
     """Words that never change. Delivered in order, once, never dropped. No words = nothing was recognised."""
 
     channel: int
@@ -105,16 +101,14 @@ class Final:
         return text_of(self.words)
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(Struct, frozen=True):
     """Everything heard before the caller's flush number `flush` is final."""
 
     channel: int
     flush: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Nothing before stream time `at` will change any more; recognition has got as far as `heard`."""
 
     channel: int

@@ -9,6 +9,8 @@ SETTINGS = 3
 NO_SERVER = 4
 REFUSED = 5
 INVALID = 6
+STUCK = 70
+REPLACE = 75
 INTERRUPTED = 130
 
 MEANINGS = {
@@ -19,6 +21,8 @@ MEANINGS = {
     NO_SERVER: "no server answers, or it did not come up",
     REFUSED: "the server refused: no place free, or a limit of its own",
     INVALID: "a measurement was spoiled by the program that measures; its figures are not the server's",
+    STUCK: "a worker alone: a step never ended",
+    REPLACE: "a worker alone: drained, and to be started anew",
     INTERRUPTED: "stopped by Ctrl-C",
 }
 

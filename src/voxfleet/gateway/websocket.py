@@ -17,7 +17,7 @@ from voxfleet.gateway.server import StreamProtocol
 from voxfleet.serving.conversation import Conversation, House
 from voxfleet.serving.lateness import p95
 from voxfleet.serving.outbox import HandOver, Pong
-from voxfleet.speech import Event, Seconds
+from voxfleet.speech import Seconds, Settled
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import native
 from voxfleet.wire.resume import Checkpoint
@@ -95,6 +95,7 @@ class Streams:
 
     async def _write(self, socket: WebSocket, conversation: Conversation, session: str) -> None:
         """Events to messages, until the call is done or has failed."""
+        with_words, resumable = conversation.options.words, conversation.resumable
         while True:
             events = await conversation.outbox.take()
             for event in events:
@@ -103,8 +104,12 @@ class Streams:
                 elif isinstance(event, HandOver):
                     token, since = self._token(session, conversation)
                     await self._send(socket, native.ReconnectMessage(token, since, HANDED_OVER))
+                elif isinstance(event, Settled) and resumable:
+                    conversation.sent(event)  # what went before it has left, so the token may speak of it
+                    await self._send(socket, native.ack_of(event, *self._token(session, conversation)))
                 else:
-                    await self._tell(socket, conversation, session, event)
+                    await socket.send_text(native.encode(native.message_of(event, words=with_words)))
+                    conversation.sent(event)
             if conversation.failure is not None:
                 await self._refuse(socket, conversation.failure)
                 return
@@ -112,17 +117,6 @@ class Streams:
                 await self._send(socket, _done(conversation))
                 await socket.close(1000)
                 return
-
-    async def _tell(self, socket: WebSocket, conversation: Conversation, session: str, event: Event) -> None:
-        message = native.message_of(event, words=conversation.options.words)
-        if isinstance(message, native.AckMessage):  # finals go before it, so it may speak of them
-            conversation.sent(event)
-            if conversation.resumable:
-                message.token, message.resume_from = self._token(session, conversation)
-            await self._send(socket, message)
-            return
-        await self._send(socket, message)
-        conversation.sent(event)
 
     def _token(self, session: str, conversation: Conversation) -> tuple[str, Seconds]:
         """What resumes the call from what was sent so far, and the stream time its audio is needed from."""

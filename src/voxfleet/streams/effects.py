@@ -1,14 +1,14 @@
 """What a session wants done. The session never does it: whoever drives the stream does."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from voxfleet.errors import VoxfleetError
 from voxfleet.speech import Event, Samples
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """Give this audio to the track in this seat; `end_of_turn` closes the turn after it."""
 
     samples: Samples
@@ -18,32 +18,27 @@ class Feed:
     """The number of the turn; -1 for audio before a replayed turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reseat:
+class Reseat(Struct, frozen=True):
     """The stream has no track any more: find it another and say so with `Session.seated`; its audio is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Struct, frozen=True):
     """Nothing more is wanted of the track in this seat; it can be closed."""
 
     seat: int
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(Struct, frozen=True):
     """Tell the caller."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """Everything is final and told; the track can be closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(Struct, frozen=True):
     """The stream can't go on; tell the caller why."""
 
     error: VoxfleetError

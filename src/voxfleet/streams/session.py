@@ -11,7 +11,8 @@ final is replayed to the next one. Or it is left at the end of a turn: then it o
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from voxfleet.errors import VoxfleetError
 from voxfleet.speech import (
@@ -310,7 +311,10 @@ class Session:
         return [*self._ended, *([self._open] if self._open is not None else ())]
 
     def _turn_of(self, hypothesis: Hypothesis) -> Turn | None:
-        return next((turn for turn in self._unfinished() if turn.number == hypothesis.turn), None)
+        turn = self._open
+        if turn is not None and turn.number == hypothesis.turn:
+            return turn
+        return next((turn for turn in self._ended if turn.number == hypothesis.turn), None)
 
     # ---- words ------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """One turn of a stream: where it lies, who hears it, and what may be said of it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from voxfleet.speech import SAMPLE_RATE, Hypothesis, Word
 

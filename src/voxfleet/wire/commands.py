@@ -1,36 +1,32 @@
 """What a caller can tell us, whatever dialect it speaks."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Audio:
+
+class Audio(Struct, frozen=True):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Configure:
+class Configure(Struct, frozen=True):
     """Change what may change in mid-stream; None = leave as it is."""
 
     endpointing_ms: int | None = None
     interim: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Flush:
+class Flush(Struct, frozen=True):
     """Make everything heard so far final, and say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(Struct, frozen=True):
     """Still here; answered at once."""
 
     id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """No more audio: make everything final, then say done."""
 
 

@@ -252,7 +252,12 @@ def message_of(event: Event, *, words: bool = True) -> ServerMessage:
         case Flushed():
             return FlushedMessage(event.flush)
         case Settled():
-            return AckMessage(event.channel, _ms(event.at), _ms(event.heard))
+            return ack_of(event)
+
+
+def ack_of(event: Settled, token: str | None = None, resume_from: float | None = None) -> AckMessage:
+    """Progress as a message, with the token that resumes the stream from `resume_from` on, where there is one."""
+    return AckMessage(event.channel, _ms(event.at), _ms(event.heard), token, resume_from)
 
 
 def error_message(error: VoxfleetError) -> ErrorMessage:

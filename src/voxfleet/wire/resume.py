@@ -6,7 +6,6 @@ secret, so a caller can hold it but not make it, and it expires. It holds no wor
 
 import base64
 import binascii
-import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -129,7 +128,7 @@ class Signer:
         )
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.new(self._key, body, hashlib.sha256).digest()[:_MAC_BYTES]
+        return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
 
 
 def _text(data: bytes) -> str:
