@@ -7,6 +7,7 @@ said once the audio covers all of it. So replayed audio gives the same words, an
 import math
 import random
 import time
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -30,6 +31,8 @@ class FakeEngine:
     `fail_on_step` raises EngineFailed on that step; `fail_place` with `fail_place_on_step` ends the first stream that
     is planned on the place of that index on that step or later; `mute_from_step` answers nothing from that step on;
     `step_seconds` is how long each step takes.
+
+    `digest` adds a word to every final that tells the exact samples of the turn: one that is lost or doubled shows.
 
     To be measured: everything said of a turn is told `delay` seconds late (`planted_delay`: with `delay_sigma` a little or
     a lot later, by turn), as soon as a step of anybody comes by; nothing is said any more on the place of index
@@ -56,6 +59,7 @@ class FakeEngine:
         stalled_place: int = -1,
         stalled_from_turn: int = 0,
         whole: bool = False,
+        digest: bool = False,
     ) -> None:
         self.info = EngineInfo(
             name="fake", languages=tuple(languages), places=places, chunk_ms=tuple(chunk_ms), grammars=grammars
@@ -75,6 +79,9 @@ class FakeEngine:
         self._stalled_place = stalled_place
         self._stalled_from_turn = stalled_from_turn
         self._whole = whole
+        self._digest = digest
+        self._sums: NDArray[np.uint32] = np.zeros(places, np.uint32)
+        """Checksums of the open turns' samples, by place."""
         self._taken = 0
         self._streams: NDArray[np.int64] = np.zeros(places, np.int64)
         """Which stream, in the order they came, has each place."""
@@ -86,8 +93,8 @@ class FakeEngine:
         self._told: NDArray[np.int64] = np.zeros(places, np.int64)
         """How much of them the last partial covered."""
         self._turns: NDArray[np.int64] = np.zeros(places, np.int64)
-        self._ended: dict[int, list[int]] = {}
-        """Lengths of turns that have ended and wait for their final, by place."""
+        self._ended: dict[int, list[tuple[int, int]]] = {}
+        """Lengths and checksums of turns that have ended and wait for their final, by place."""
         self._lost: set[int] = set()
 
     def take(self, options: TrackOptions) -> Place:
@@ -97,7 +104,7 @@ class FakeEngine:
         if options.grammar is not None and not self.info.grammars:
             raise BadGrammar("this engine takes none")
         place = self.places.take()
-        self._heard[place.index] = self._told[place.index] = self._turns[place.index] = 0
+        self._heard[place.index] = self._told[place.index] = self._turns[place.index] = self._sums[place.index] = 0
         self._ended.pop(place.index, None)
         self._lost.discard(place.index)
         self._streams[place.index] = self._taken
@@ -105,6 +112,9 @@ class FakeEngine:
         return place
 
     def hear(self, increments: Increments) -> None:
+        if self._digest:
+            self._hear_exactly(increments)
+            return
         after_ends = (np.flatnonzero(increments.flags & END_OF_TURN) + 1).tolist()
         lengths = increments.lengths.astype(np.int64)
         for begin, end in pairwise([0, *after_ends]):
@@ -151,9 +161,20 @@ class FakeEngine:
                 told.append(late.pop(0)[1])
         return told
 
+    def _hear_exactly(self, increments: Increments) -> None:
+        begin = 0
+        rows = zip(increments.places.tolist(), increments.lengths.tolist(), increments.flags.tolist(), strict=True)
+        for index, length, flags in rows:
+            piece = increments.samples[begin : begin + length].tobytes()
+            self._sums[index] = zlib.crc32(piece, int(self._sums[index]))
+            self._heard[index] += length
+            begin += length
+            if flags & END_OF_TURN:
+                self._end_turn(index)
+
     def _end_turn(self, index: int) -> None:
-        self._ended.setdefault(index, []).append(int(self._heard[index]))
-        self._heard[index] = self._told[index] = 0
+        self._ended.setdefault(index, []).append((int(self._heard[index]), int(self._sums[index])))
+        self._heard[index] = self._told[index] = self._sums[index] = 0
 
     def _listen(self, place: Place) -> list[Heard]:
         index = place.index
@@ -164,8 +185,12 @@ class FakeEngine:
         if index == self._stalled_place and self._turns[index] >= self._stalled_from_turn:
             return []
         heard = []
-        for length in self._ended.pop(index, ()):
-            heard.append(Heard(place, self._hypothesis(int(self._turns[index]), length, final=True)))
+        for length, checksum in self._ended.pop(index, ()):
+            hypothesis = self._hypothesis(int(self._turns[index]), length, final=True)
+            if self._digest:
+                told = Word(f"#{checksum:08x}", length / SAMPLE_RATE, length / SAMPLE_RATE)
+                hypothesis = Hypothesis(hypothesis.turn, (*hypothesis.stable, told), (), hypothesis.heard, True)
+            heard.append(Heard(place, hypothesis))
             self._turns[index] += 1
         if self._heard[index] > self._told[index]:
             self._told[index] = self._heard[index]

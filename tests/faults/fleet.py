@@ -23,8 +23,8 @@ from voxfleet import settings as settings_module
 from voxfleet.wire.native import FinalMessage
 
 WORKER, GATEWAY = "voxfleet.cli.worker_process", "voxfleet.cli.gateway_process"
-TALKATIVE = {"words_per_second": 10.0}
-"""A word each 100 ms: a lost or doubled 100 ms changes the transcript, and partials follow the audio closely."""
+TALKATIVE = {"words_per_second": 10.0, "digest": True}
+"""A word each 100 ms, so that partials follow the audio closely, and a checksum of every turn's samples in its final."""
 
 
 def fake_workers(count: int, places: int, **options: Any) -> list[dict[str, Any]]:
