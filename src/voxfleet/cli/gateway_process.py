@@ -13,9 +13,7 @@ import resource
 import signal
 import socket
 import sys
-from contextlib import suppress
 from types import FrameType
-from typing import Any
 
 import uvloop
 
@@ -39,11 +37,10 @@ def main() -> int:
     name = resolved.get("name", "gateway")
     logs.configure(settings.telemetry, name)
     lifeline.end_with_parent()
-    os.set_blocking(sys.stdout.fileno(), False)  # a supervisor that does not read shall not hold up a call
     try:
         shared = resolved.get("shared", False)
         listener = _listener(settings.gateway, shared=shared)
-        say({"port": listener.getsockname()[1]})
+        lifeline.say({"port": listener.getsockname()[1]})
         gateway = Gateway(
             settings,
             resolved["workers"],
@@ -54,7 +51,7 @@ def main() -> int:
             open_to_loopback=resolved.get("open_to_loopback", True),
         )
     except VoxfleetError as error:
-        say({"error": str(error), "code": error.code})
+        lifeline.say({"error": str(error), "code": error.code})
         return 1
     _run(gateway, listener, settings.gateway, shared=shared, supervised=True)
     return 0
@@ -81,12 +78,6 @@ def serve_alone(settings: Settings, name: str = "") -> int:
     print(f"Voxfleet gateway '{name}' listens on http://{address}", file=sys.stderr, flush=True)  # noqa: T201
     _run(gateway, listener, settings.gateway, shared=False, supervised=False)
     return 0
-
-
-def say(words: dict[str, Any]) -> None:
-    """One line to the supervisor; nobody hears it where there is none, or where it is gone."""
-    with suppress(OSError):
-        print(json.dumps(words), flush=True)  # noqa: T201 - the supervisor reads it
 
 
 def _run(
@@ -121,11 +112,11 @@ async def _beat(running: DrainingServer, gateway: Gateway) -> None:
         now = {name: link.pid for name, link in gateway.pool.links.items() if link.state == "ready"}
         if running.started and now != linked:
             linked = now
-            say({"ready": True, "linked": linked})
+            lifeline.say({"ready": True, "linked": linked})
         if loop.time() >= next_beat:
             beats += 1
             next_beat = loop.time() + BEAT_SECONDS
-            say({"beat": beats})
+            lifeline.say({"beat": beats})
         await asyncio.sleep(LOOK_SECONDS)
 
 

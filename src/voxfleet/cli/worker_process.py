@@ -8,12 +8,8 @@ can't be, then a beat each second; a worker that is silent does not live. `voxfl
 import asyncio
 import json
 import os
-import select
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any
 
 from voxfleet import lifeline
 from voxfleet import settings as settings_module
@@ -26,8 +22,6 @@ from voxfleet.worker import life
 from voxfleet.worker.leaving import Ending
 from voxfleet.worker.life import Identity
 
-STDOUT = 1
-
 
 def main() -> int:
     resolved = json.loads(os.environ["VOXFLEET_RESOLVED"])
@@ -38,12 +32,12 @@ def main() -> int:
     try:
         return asyncio.run(_supervised(who))
     except VoxfleetError as error:
-        say({"error": str(error), "code": error.code})
+        lifeline.say({"error": str(error), "code": error.code})
         return Ending.FAILED
 
 
 async def _supervised(who: Identity) -> int:
-    serving = asyncio.create_task(life.serve(who, lambda: catalog.build(who.worker), say))
+    serving = asyncio.create_task(life.serve(who, lambda: catalog.build(who.worker), lifeline.say))
     await asyncio.sleep(0)  # it listens to signals now, and so to the end of its parent
     lifeline.end_with_parent()
     return await serving
@@ -62,13 +56,6 @@ def serve_alone(settings: Settings, number: int, name: str, address: str) -> int
         return await life.serve(who, lambda: catalog.build(who.worker))
 
     return terminal.run(serving)
-
-
-def say(line: Mapping[str, Any]) -> None:
-    """One line to the supervisor. A supervisor that is stopped or gone must not stop us too: it misses the line."""
-    with suppress(OSError):
-        if select.select([], [STDOUT], [], 0)[1]:
-            os.write(STDOUT, json.dumps(line).encode() + b"\n")
 
 
 def _identity(settings: Settings, number: int, name: str, address: str) -> Identity:

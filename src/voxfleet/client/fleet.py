@@ -3,28 +3,18 @@
 import asyncio
 import http.client
 import ssl
-from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from voxfleet.client.connect import ConnectionFailed, RemoteError
+from voxfleet.client.connect import ConnectionFailed
+from voxfleet.client.refusal import refused
 from voxfleet.wire.fleet import FLEET_PATH, DrainAsked, DrainOrder, Fleet, drain_path
-from voxfleet.wire.native import ErrorMessage
 
 T = TypeVar("T")
 PATIENCE = 5.0
 """Seconds for one answer."""
-
-
-class _Fault(msgspec.Struct):
-    code: str = ""
-    message: str = ""
-
-
-class _Refusal(msgspec.Struct):
-    error: _Fault
 
 
 class Operator:
@@ -64,7 +54,7 @@ class Operator:
         except (OSError, http.client.HTTPException) as error:
             raise self._nobody(error) from None
         if status not in (200, 202):
-            raise _refused(status, answer)
+            raise refused(status, None, answer)
         try:
             return msgspec.json.decode(answer, type=kind)
         except msgspec.DecodeError as error:
@@ -98,11 +88,3 @@ class Operator:
         if self._parts.scheme in ("https", "wss"):
             return http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=PATIENCE)
-
-
-def _refused(status: int, body: bytes) -> RemoteError:
-    fault = _Fault()
-    with suppress(msgspec.DecodeError):
-        fault = msgspec.json.decode(body, type=_Refusal).error
-    sentence = fault.message or f"the server answered HTTP {status}"
-    return RemoteError(ErrorMessage(fault.code or f"http_{status}", sentence, status in (429, 503)))

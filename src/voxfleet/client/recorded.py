@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voxfleet.client.connect import ConnectionFailed, RemoteError
-from voxfleet.wire.native import ErrorMessage
+from voxfleet.client.connect import ConnectionFailed
+from voxfleet.client.refusal import refused
 
 PATH = "/v1/audio/transcriptions"
 HOSTED_MODEL = "whisper-1"
@@ -34,15 +34,6 @@ class Transcript(msgspec.Struct):
     segments: list[Segment] = []
     language: str | None = None
     duration: float | None = None
-
-
-class _Fault(msgspec.Struct):
-    message: str = ""
-    code: str | int | None = None
-
-
-class _Refusal(msgspec.Struct):
-    error: _Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ def _post(url: str, wav: bytes, options: RecordedOptions) -> Transcript:
     finally:
         connection.close()
     if answer.status != 200:
-        raise _refused(answer.status, answer.getheader("Retry-After"), body)
+        raise refused(answer.status, answer.getheader("Retry-After"), body)
     try:
         return msgspec.json.decode(body, type=Transcript)
     except msgspec.DecodeError as error:
@@ -106,14 +97,3 @@ def _form(boundary: str, fields: Mapping[str, str], wav: bytes) -> bytes:
         "Content-Type: audio/wav\r\n\r\n"
     ).encode()
     return lines + heading + wav + f"\r\n--{boundary}--\r\n".encode()
-
-
-def _refused(status: int, retry_after: str | None, body: bytes) -> RemoteError:
-    try:
-        fault = msgspec.json.decode(body, type=_Refusal).error
-    except msgspec.DecodeError:
-        fault = _Fault(body[:200].decode(errors="replace"))
-    code = str(fault.code) if fault.code else f"http_{status}"
-    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
-    sentence = fault.message or f"the server answered HTTP {status}"
-    return RemoteError(ErrorMessage(code, sentence, status in (429, 503), wait))
