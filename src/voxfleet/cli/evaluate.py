@@ -27,7 +27,7 @@ from voxfleet.cli.supervisor import server_at, with_model
 from voxfleet.cli.terminal import console, print_json
 from voxfleet.evaluation.accuracy.evaluation import from_hypotheses, report, unit_rule
 from voxfleet.evaluation.accuracy.hearing import Asked, Heard, Mode, hear_all
-from voxfleet.evaluation.accuracy.scoring import Rules
+from voxfleet.evaluation.accuracy.scored import Rules
 from voxfleet.evaluation.faults import BadManifest, BadOption
 from voxfleet.evaluation.manifests.hypotheses import read_hypotheses
 from voxfleet.evaluation.manifests.items import Item, Manifest

@@ -7,7 +7,8 @@ import pytest
 from voxfleet.cli.evaluate import modes_of, terms_of
 from voxfleet.evaluation.accuracy.evaluation import streaming_cost, unit_rule
 from voxfleet.evaluation.accuracy.hearing import Heard, Mode
-from voxfleet.evaluation.accuracy.scoring import Rules, score_mode
+from voxfleet.evaluation.accuracy.scored import Rules
+from voxfleet.evaluation.accuracy.scoring import score_mode
 from voxfleet.evaluation.faults import BadManifest, BadOption
 from voxfleet.evaluation.manifests.items import Item
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from voxfleet.errors import VoxfleetError
 from voxfleet.evaluation.accuracy.hearing import Heard
-from voxfleet.evaluation.accuracy.scoring import Rules, score_mode
+from voxfleet.evaluation.accuracy.scored import Rules
+from voxfleet.evaluation.accuracy.scoring import score_mode
 from voxfleet.evaluation.faults import BadOption
 from voxfleet.evaluation.manifests.audio import samples_of
 from voxfleet.evaluation.manifests.hypotheses import Hypotheses

@@ -5,8 +5,8 @@ Definitions: evaluation reference §1.1 and §1.2. Only figures that the referen
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from voxfleet.evaluation.accuracy.scored import Rules, Scored
 from voxfleet.evaluation.manifests.items import SPEECH
 from voxfleet.evaluation.report.document import Figure, Named
 from voxfleet.evaluation.report.estimates import figure
@@ -18,11 +18,8 @@ from voxfleet.evaluation.text.normalise import for_language, normaliser
 from voxfleet.evaluation.text.runaway import NonSpeech, RunawayCounts
 from voxfleet.evaluation.wer import WordErrors, score
 
-if TYPE_CHECKING:
-    from voxfleet.evaluation.accuracy.scoring import Rules, Scored
 
-
-def further_figures(scored: "Sequence[Scored]", rules: "Rules") -> list[Named]:
+def further_figures(scored: Sequence[Scored], rules: Rules) -> list[Named]:
     """Every further figure of one mode."""
     spoken = [one for one in scored if one.words is not None and one.item.kind == SPEECH]
     return [
@@ -34,7 +31,7 @@ def further_figures(scored: "Sequence[Scored]", rules: "Rules") -> list[Named]:
     ]
 
 
-def _romanian(spoken: "Sequence[Scored]") -> list[Named]:
+def _romanian(spoken: Sequence[Scored]) -> list[Named]:
     """Tolerance figures beside the primary one, which keeps diacritics."""
     if not spoken:
         return []
@@ -62,7 +59,7 @@ def _romanian(spoken: "Sequence[Scored]") -> list[Named]:
     return named
 
 
-def _entities(spoken: "Sequence[Scored]", rules: "Rules") -> list[Named]:
+def _entities(spoken: Sequence[Scored], rules: Rules) -> list[Named]:
     """Facts of the languages whose facts are known."""
     units: dict[str, EntityErrors] = {}
     for one in spoken:
@@ -115,7 +112,7 @@ def _of_kind(kind: str) -> Callable[[EntityErrors], tuple[int, int, int]]:
     return pick
 
 
-def _runaway(scored: "Sequence[Scored]") -> list[Named]:
+def _runaway(scored: Sequence[Scored]) -> list[Named]:
     counts = sum(
         (RunawayCounts.of(one.heard.text, one.heard.seconds) for one in scored if one.heard.text is not None),
         RunawayCounts(),
@@ -138,7 +135,7 @@ def _runaway(scored: "Sequence[Scored]") -> list[Named]:
     ]
 
 
-def _non_speech(scored: "Sequence[Scored]") -> list[Named]:
+def _non_speech(scored: Sequence[Scored]) -> list[Named]:
     kinds: dict[str, NonSpeech] = defaultdict(NonSpeech)
     for one in scored:
         if one.item.kind != SPEECH and one.heard.text is not None:
@@ -171,7 +168,7 @@ def _non_speech(scored: "Sequence[Scored]") -> list[Named]:
     return named
 
 
-def _speakers(scored: "Sequence[Scored]", rules: "Rules") -> list[Named]:
+def _speakers(scored: Sequence[Scored], rules: Rules) -> list[Named]:
     """cpWER, tcpWER, ORC-WER and DER where references tell speakers apart."""
     told = [
         one for one in scored if one.heard.text is not None and any(s.speaker is not None for s in one.item.segments)

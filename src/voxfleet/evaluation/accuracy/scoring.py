@@ -4,12 +4,12 @@ Rates pool counts over items; intervals resample units (calls or speakers), beca
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 from voxfleet.evaluation.accuracy.figures import further_figures
 from voxfleet.evaluation.accuracy.hearing import Heard
-from voxfleet.evaluation.manifests.items import SPEECH, Item
+from voxfleet.evaluation.accuracy.scored import Rules, Scored
+from voxfleet.evaluation.manifests.items import SPEECH
 from voxfleet.evaluation.report.document import (
     AlignedWord,
     ItemResult,
@@ -19,60 +19,16 @@ from voxfleet.evaluation.report.document import (
     Words,
 )
 from voxfleet.evaluation.report.estimates import counted, latency, pooled
-from voxfleet.evaluation.text.alignment import AlignedWord as Step
 from voxfleet.evaluation.text.alignment import align_texts, count
 from voxfleet.evaluation.text.characters import score_characters
-from voxfleet.evaluation.text.counts import CharErrors, EditCounts, WordErrors
-from voxfleet.evaluation.text.normalise import Normaliser, for_language, normaliser
+from voxfleet.evaluation.text.counts import EditCounts
+from voxfleet.evaluation.text.normalise import normaliser
 from voxfleet.evaluation.text.runaway import is_runaway
 from voxfleet.evaluation.wer import score
 
 MOST_VALUES = 30
 """A column with more different values than this is no slice but a name."""
 DURATIONS = ((3.0, "under 3 s"), (10.0, "3 to 10 s"), (30.0, "10 to 30 s"), (float("inf"), "over 30 s"))
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How an evaluation scores."""
-
-    language: str
-    """Of items that name none."""
-    normaliser: Normaliser | None
-    """None: the one of each item's language."""
-    unit: Callable[[Item], str]
-    slices: tuple[str, ...] | None
-    """Columns; None: every column with few enough values, the folder, and the duration."""
-    terms: tuple[str, ...] = ()
-    """Names and words that count as entities."""
-
-    def of(self, item: Item) -> Normaliser:
-        return self.normaliser or for_language(item.language or self.language)
-
-    def spoken(self, item: Item) -> str:
-        """The language of an item."""
-        return item.language or self.language
-
-    def versions(self, items: Iterable[Item]) -> str:
-        """Every normaliser used, to be printed beside every rate."""
-        return "; ".join(sorted({self.of(item).version for item in items}))
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """One item with its counts."""
-
-    heard: Heard
-    unit: str
-    words: WordErrors | None
-    raw: WordErrors | None
-    characters: CharErrors | None
-    alignment: Sequence[Step] = ()
-    """What `words` counts."""
-
-    @property
-    def item(self) -> Item:
-        return self.heard.item
 
 
 def score_mode(name: str, heard: Sequence[Heard], rules: Rules) -> ModeResult:
