@@ -85,7 +85,9 @@ def _run(
 ) -> None:
     allow_many_sockets()
     sys.setswitchinterval(0.001)  # the detection thread waits for the interpreter after every call of the model
-    gc.set_threshold(50_000, 20, 50)  # thousands of calls make many objects and hardly any cycles
+    gc.set_threshold(
+        50_000, 5, 4
+    )  # calls are freed without it; what odd ends leave behind is bounded by a million objects
     gc.freeze()  # what was loaded so far lives as long as the process: no collection needs to look at it again
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

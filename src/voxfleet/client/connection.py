@@ -276,6 +276,7 @@ class Connection:
         for socket in left:
             socket.transport.abort()
         self._ended = self._ended or ConnectionFailed("the stream was closed")
+        self._history.forget()
         await self._socket.close()
 
 

@@ -210,6 +210,8 @@ class Link:
         except asyncio.CancelledError:
             self._give_up(request, answer)
             raise
+        finally:
+            del answer  # it holds the refusal, whose traceback holds this frame
 
     def _give_up(self, request: int, answer: "asyncio.Future[Track]") -> None:
         """Nobody waits for this answer any more: a place that came just now is given back, as is one that comes later."""

@@ -92,6 +92,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lets go of everything that leads back here: a call must be freed when it ends, not when cycles are looked for,
+        which in a process with thousands of live objects is almost never."""
+        super().connection_lost(exc)
+        self.sink = None
+        self.conn.parser.close()
+        if (scope := getattr(self, "scope", None)) is not None:
+            scope["extensions"].pop("voxfleet.socket", None)
+
     def handle_parser_exception(self) -> None:
         close = self.conn.close_sent
         if close is None:  # the handshake itself can't be read: a request line of more than 8 KB
@@ -118,9 +127,14 @@ class RequestProtocol(HttpToolsProtocol):
         self._unasked.cancel()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self) -> None:
+        self._unasked.cancel()  # the connection is another protocol's from here on
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it holds us as we hold it
+
     def _hang_up(self) -> None:
         asked: object = self.cycle  # None until there is a request, whatever uvicorn declares
-        if asked is None and self.transport.get_protocol() is self:  # else a request, or already a WebSocket
+        if asked is None:
             self.transport.close()
 
 

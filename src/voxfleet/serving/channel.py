@@ -108,6 +108,7 @@ class Channel:
     def close(self) -> None:
         """Give place and detector row back; nothing is emitted afterwards. May be called twice."""
         self._voice.close()
+        self._voice.owner = None
         self.seating.close()
 
     # ---- from the detector ------------------------------------------------------------------------------------

@@ -310,7 +310,8 @@ class Conversation:
     def failed(self, error: VoxfleetError) -> None:
         """The call can't go on; its driver finds `failure` and ends it."""
         if self.failure is None:
-            self.failure = error
+            self.failure = error.with_traceback(None)
+            error.__context__ = None  # frames of either would lead back here
         self.outbox.end()
         self._room.set()
 

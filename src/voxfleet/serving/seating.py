@@ -123,6 +123,7 @@ class Seating:
             self._pool.done()
         for seat in tuple(self._tracks):
             self.let_go(seat)
+        self._apply, self._learned = _ignore, _ignore  # nothing leads back to the channel: it is freed when it ends
 
     # ---- effects of the session -------------------------------------------------------------------------------
 
@@ -307,3 +308,7 @@ class Seating:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("seating_broke", error=repr(error))
             self._apply(self._session.give_up(EngineLost(self.worker or "unknown")))
+
+
+def _ignore(*_: object) -> None:
+    """What a closed stream does with news."""
