@@ -59,6 +59,9 @@ class GatewaySettings:
     )
     default_model: str = knob("", "", "served when a caller names none; empty = the first worker's model")
     name: str = knob("", "", "shown to operators; empty = the machine's name and the port")
+    cores: tuple[int, ...] = knob(
+        (), "cores", "processors for gateways, one each in turn (Linux); empty = wherever the system puts them"
+    )
     reseat_seconds: float = knob(
         10.0, "s", "how long a stream that lost its worker looks for another before it fails; its audio is kept", low=0
     )
@@ -146,6 +149,9 @@ class WorkerSettings:
     labels: dict[str, str] = field(
         default_factory=dict,
         metadata={"unit": "", "why": "gpu, region, lifecycle; what routing may ask for", "low": None, "high": None},
+    )
+    cores: tuple[int, ...] = knob(
+        (), "cores", "processors this worker stays on, with all it starts (Linux); empty = wherever the system puts it"
     )
     drain_seconds: float = knob(
         25.0, "s", "how long a worker that was told to leave waits for its streams to be moved; below 30 s grace", low=0

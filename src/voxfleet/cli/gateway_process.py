@@ -19,6 +19,7 @@ import uvloop
 
 from voxfleet import lifeline
 from voxfleet import settings as settings_module
+from voxfleet.cli.cores import stay_on
 from voxfleet.console.routes import routes
 from voxfleet.errors import SettingsError, VoxfleetError
 from voxfleet.gateway.app import Gateway
@@ -38,6 +39,8 @@ def main() -> int:
     logs.configure(settings.telemetry, name)
     lifeline.end_with_parent()
     try:
+        cores = settings.gateway.cores
+        stay_on(cores[resolved.get("number", 0) % len(cores) :][:1] if cores else ())
         shared = resolved.get("shared", False)
         listener = _listener(settings.gateway, shared=shared)
         lifeline.say({"port": listener.getsockname()[1]})
@@ -62,6 +65,7 @@ def serve_alone(settings: Settings, name: str = "") -> int:
 
     Raises SettingsError where it can't listen or can't be what the settings say.
     """
+    stay_on(settings.gateway.cores[:1])
     listener = _listener(settings.gateway, shared=False)
     name = name or settings.gateway.name or f"{socket.gethostname()}:{listener.getsockname()[1]}"
     logs.configure(settings.telemetry, name)

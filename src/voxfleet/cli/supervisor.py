@@ -56,11 +56,12 @@ class Fleet:
                 "gateway",
                 {
                     "workers": addresses,
+                    "number": number,
                     "shared": count > 1,
                     "open_to_loopback": not settings.cluster.secret,  # nobody can name a secret we made
                 },
             )
-            for name in gateway_names(settings)
+            for number, name in enumerate(gateway_names(settings))
         ]
 
     def _child(self, name: str, kind: str, told: dict[str, Any]) -> Child:

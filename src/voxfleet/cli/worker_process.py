@@ -14,6 +14,7 @@ import sys
 from voxfleet import lifeline
 from voxfleet import settings as settings_module
 from voxfleet.cli import terminal
+from voxfleet.cli.cores import stay_on
 from voxfleet.errors import VoxfleetError
 from voxfleet.serving import catalog
 from voxfleet.settings import Settings
@@ -30,6 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     who = _identity(settings, resolved["number"], resolved["name"], resolved["address"])
     try:
+        stay_on(who.worker.cores)
         return asyncio.run(_supervised(who))
     except VoxfleetError as error:
         lifeline.say({"error": str(error), "code": error.code})
@@ -53,6 +55,7 @@ def serve_alone(settings: Settings, number: int, name: str, address: str) -> int
     who = _identity(settings, number, name, address)
 
     async def serving() -> int:
+        stay_on(who.worker.cores)
         return await life.serve(who, lambda: catalog.build(who.worker))
 
     return terminal.run(serving)
