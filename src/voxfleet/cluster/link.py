@@ -260,7 +260,7 @@ class Link:
             call = stub.Join(metadata=credentials.metadata(self._cluster))
             self._greeted_at = monotonic()
             await call.write(pb.Tick(hello=self._house.hello()))  # a call exists for the worker with its first message
-            ends = [asyncio.create_task(self._read(call)), asyncio.create_task(self._write(call))]
+            ends = [asyncio.create_task(work) for work in (self._read(call), self._write(call), self._watch())]
             try:
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for task in ends:  # the reader first: what the writer meets then is only its echo
@@ -278,16 +278,22 @@ class Link:
 
     async def _write(self, call: "grpc.aio.StreamStreamCall[pb.Tick, pb.Answer]") -> None:
         tick_seconds = self._settings.tick_ms / 1000
-        seen = monotonic()
         while True:
             with suppress(TimeoutError):  # opens and closes do not wait for the tick; they must not delay it either
                 async with asyncio.timeout(tick_seconds):
                     await self._urgent.wait()
-            before, seen = seen, monotonic()
-            self._check_alive(seen, ran=seen - before < self._settings.silence_seconds / 4)
-            tick = self._tick(seen)
+            tick = self._tick(monotonic())
             if tick is not None:
                 await call.write(tick)
+
+    async def _watch(self) -> None:
+        """Find a silent worker; not in `_write`, which waits for ever where a stopped worker's windows are full."""
+        step = self._settings.silence_seconds / 8
+        seen = monotonic()
+        while True:
+            await asyncio.sleep(step)
+            before, seen = seen, monotonic()
+            self._check_alive(seen, ran=seen - before < 3 * step)
 
     def _check_alive(self, now: float, *, ran: bool) -> None:
         """Raises LinkError when the worker is silent; time in which this process itself did not run (`ran`) is nobody's
