@@ -1,4 +1,4 @@
-"""What every fault did to the callers, one line of JSON for each comparison, where VOXFLEET_FAULTS_REPORT names a file."""
+"""What every fault did to the callers, one line of JSON for each comparison, where FAULTS_REPORT names a file."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.faults.account import compared
 def reported(request: pytest.FixtureRequest) -> Iterator[None]:
     compared.clear()
     yield
-    if report := os.environ.get("VOXFLEET_FAULTS_REPORT"):
+    if report := os.environ.get("FAULTS_REPORT"):
         with Path(report).open("a") as lines:
             for found in compared:
                 lines.write(json.dumps({"test": request.node.name} | found.json()) + "\n")
