@@ -58,7 +58,7 @@ class GatewaySettings:
         25.0, "s", "how long SIGTERM lets live calls finish; below Kubernetes' 30 s grace", low=0
     )
     default_model: str = knob("", "", "served when a caller names none; empty = the first worker's model")
-    name: str = knob("", "", "shown to operators; empty = the machine's name and the port")
+    name: str = knob("", "", "shown to operators; empty = gateway-0 and so on; alone: machine and port")
     cores: tuple[int, ...] = knob(
         (), "cores", "processors for gateways, one each in turn (Linux); empty = wherever the system puts them"
     )

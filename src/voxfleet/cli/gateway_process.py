@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from types import FrameType
 
 import uvloop
@@ -39,18 +40,16 @@ def main() -> int:
     logs.configure(settings.telemetry, name)
     lifeline.end_with_parent()
     try:
-        cores = settings.gateway.cores
-        stay_on(cores[resolved.get("number", 0) % len(cores) :][:1] if cores else ())
+        if cores := settings.gateway.cores:
+            stay_on([cores[resolved.get("number", 0) % len(cores)]])
         shared = resolved.get("shared", False)
         listener = _listener(settings.gateway, shared=shared)
         lifeline.say({"port": listener.getsockname()[1]})
-        gateway = Gateway(
+        gateway = _gateway(
             settings,
+            listener,
+            name,
             resolved["workers"],
-            tracing.configured(settings.telemetry),
-            routes(),
-            name=name,
-            address=_address(settings.gateway, listener),
             open_to_loopback=resolved.get("open_to_loopback", True),
         )
     except VoxfleetError as error:
@@ -69,19 +68,24 @@ def serve_alone(settings: Settings, name: str = "") -> int:
     listener = _listener(settings.gateway, shared=False)
     name = name or settings.gateway.name or f"{socket.gethostname()}:{listener.getsockname()[1]}"
     logs.configure(settings.telemetry, name)
-    address = _address(settings.gateway, listener)
-    gateway = Gateway(
+    gateway = _gateway(settings, listener, name, {}, open_to_loopback=not settings.cluster.secret)
+    print(f"Voxfleet gateway '{name}' listens on http://{gateway.address}", file=sys.stderr, flush=True)  # noqa: T201
+    _run(gateway, listener, settings.gateway, shared=False, supervised=False)
+    return 0
+
+
+def _gateway(
+    settings: Settings, listener: socket.socket, name: str, workers: Mapping[str, str], *, open_to_loopback: bool
+) -> Gateway:
+    return Gateway(
         settings,
-        {},
+        workers,
         tracing.configured(settings.telemetry),
         routes(),
         name=name,
-        address=address,
-        open_to_loopback=not settings.cluster.secret,
+        address=_address(settings.gateway, listener),
+        open_to_loopback=open_to_loopback,
     )
-    print(f"Voxfleet gateway '{name}' listens on http://{address}", file=sys.stderr, flush=True)  # noqa: T201
-    _run(gateway, listener, settings.gateway, shared=False, supervised=False)
-    return 0
 
 
 def _run(
@@ -89,9 +93,7 @@ def _run(
 ) -> None:
     allow_many_sockets()
     sys.setswitchinterval(0.001)  # the detection thread waits for the interpreter after every call of the model
-    gc.set_threshold(
-        50_000, 5, 4
-    )  # calls are freed without it; what odd ends leave behind is bounded by a million objects
+    gc.set_threshold(50_000, 5, 4)  # calls are freed without it; at most a million objects of odd ends are left behind
     gc.freeze()  # what was loaded so far lives as long as the process: no collection needs to look at it again
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -19,10 +19,10 @@ from voxfleet.cluster import credentials, link_pb2_grpc, messages
 from voxfleet.cluster import link_pb2 as pb
 from voxfleet.cluster.journal import Happening, Journal
 from voxfleet.cluster.messages import Columns
-from voxfleet.engines.port import END_OF_TURN, EngineInfo, TrackOptions
+from voxfleet.cluster.track import Listener, Track
+from voxfleet.engines.port import EngineInfo, TrackOptions
 from voxfleet.errors import EngineError, EngineLost, NotReady, SettingsError, VoxfleetError
 from voxfleet.settings import ClusterSettings, LinkSettings
-from voxfleet.speech import Hypothesis, Samples
 
 log = structlog.get_logger()
 
@@ -47,44 +47,6 @@ def channel_options(settings: LinkSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),  # a second worker on a port that is taken must fail, not share it
     ]
-
-
-class Listener(Protocol):
-    """Who a track speaks to. Called on the event loop, never concurrently; must not block."""
-
-    def learn(self, hypothesis: Hypothesis) -> None: ...
-
-    def lost(self, error: EngineError) -> None:
-        """The track ended without being closed; nothing more comes from it."""
-        ...
-
-    def leave(self, deadline: float) -> None:
-        """The track should be given up for one elsewhere, by this time on the monotonic clock: its worker is leaving."""
-        ...
-
-
-class Track:
-    """One stream's way to its engine. `hear` never blocks; how far audio may run ahead is its driver's rule."""
-
-    def __init__(self, link: "Link", place: int, info: EngineInfo, listener: Listener) -> None:
-        self.info = info
-        self.worker = link.key
-        """Which worker, by the pool's key."""
-        self.ended = False
-        """Closed, failed or lost: its place may belong to somebody else by now, so nothing is sent to it any more."""
-        self.listener = listener
-        self._link = link
-        self._place = place
-
-    def hear(self, samples: Samples, *, end_of_turn: bool = False) -> None:
-        """Send audio with the next tick; nothing happens once the track has ended."""
-        if not self.ended:
-            self._link.columns.add(self._place, samples, END_OF_TURN if end_of_turn else 0)
-
-    def close(self) -> None:
-        """Give the place back. Nothing is heard from the track afterwards; closing twice does nothing."""
-        if not self.ended:
-            self._link.forget(self._place)
 
 
 class House(Protocol):

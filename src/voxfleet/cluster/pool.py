@@ -17,8 +17,9 @@ import structlog
 from voxfleet.cluster import discovery
 from voxfleet.cluster import link_pb2 as pb
 from voxfleet.cluster.journal import Journal
-from voxfleet.cluster.link import Link, Listener, Track
+from voxfleet.cluster.link import Link
 from voxfleet.cluster.routing import Candidate, Wish, hears, order, rebalance
+from voxfleet.cluster.track import Listener, Track
 from voxfleet.cluster.turnover import Turnover
 from voxfleet.engines.port import TrackOptions
 from voxfleet.errors import (

@@ -138,7 +138,8 @@ class Conversation:
         house = self._house
         rate = self.options.sample_rate if self.options.encoding is not Encoding.CONTAINER else None
         voice = house.detector.open(sample_rate=TELEPHONE_RATE if rate == TELEPHONE_RATE else SAMPLE_RATE)
-        session = Session(number, rules, start=round(self._began * SAMPLE_RATE), **self.progress.of(number))
+        start, mark = round(self._began * SAMPLE_RATE), self.progress.mark(number)
+        session = Session(number, rules, start=start, settled=mark.settled, turn=mark.turn, continued=mark.continued)
         channel = Channel(self, session, voice, rate, not self._recorded, house.clock)
         voice.owner = channel
         channel.seating = Seating(

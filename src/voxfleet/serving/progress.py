@@ -4,8 +4,6 @@ A checkpoint counts what was sent, never what is only known: whoever resumes fro
 twice that was settled before it.
 """
 
-from typing import Any
-
 from voxfleet.speech import SAMPLE_RATE, Event, Final, Flushed, Settled
 from voxfleet.wire.resume import Checkpoint, Mark
 
@@ -24,10 +22,9 @@ class Progress:
             for number, mark in enumerate(self._marks)
         ]
 
-    def of(self, channel: int) -> dict[str, Any]:
-        """Where the session of this channel begins: keyword arguments of Session."""
-        mark = self._marks[channel]
-        return {"settled": mark.settled, "turn": mark.turn, "continued": mark.continued}
+    def mark(self, channel: int) -> Mark:
+        """How far this channel is settled: where its session begins."""
+        return self._marks[channel]
 
     def held_back(self, event: Settled) -> Settled:
         """The progress of recognition alone, while finals of this channel wait for those of another."""

@@ -11,8 +11,8 @@ from time import monotonic
 import structlog
 
 from voxfleet.cluster.journal import Happening
-from voxfleet.cluster.link import Track
 from voxfleet.cluster.pool import Pool
+from voxfleet.cluster.track import Track
 from voxfleet.engines.port import EngineInfo, TrackOptions
 from voxfleet.errors import EngineError, EngineFailed, EngineLost, VoxfleetError
 from voxfleet.settings import GatewaySettings

@@ -129,11 +129,10 @@ class Session:
     def flush(self, number: int) -> list[Effect]:
         """The caller wants everything heard so far to be final; Flushed(number) says when it is."""
         effects: list[Effect] = []
-        if self._open is not None and self._open.start <= self._timeline.position:  # else still warming up to it
+        if self._open is None:
+            self._endpointer.reset()
+        elif self._open.start <= self._timeline.position:  # else still warming up to it
             self._end_turn(self._timeline.position, effects)
-            self._endpointer.reset()
-        elif self._open is None:
-            self._endpointer.reset()
         if self._ended:
             self._ended[-1].flushes.append(number)
         else:
@@ -174,7 +173,7 @@ class Session:
             self._first[seat] -= 1
             effects.append(Feed(self._timeline.between(begin, turns[0].start), True, seat, -1))
         for turn in turns:
-            turn.replayed, turn.seat = turn.replayed or turn.seat != NOWHERE or turn.heard > 0, seat
+            turn.replayed, turn.seat = turn.seat != NOWHERE, seat
             end = turn.end if turn.end >= 0 else self._fed
             if turn.end >= 0 or end > turn.start:
                 effects.append(Feed(self._timeline.between(turn.start, end), turn.end >= 0, seat, turn.number))
