@@ -4,6 +4,7 @@ Stream time zero is the first sample the caller sent. Audio inside the house is 
 Values that are made for every frame and word are msgspec structs: frozen dataclasses cost several times as much to make.
 """
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import numpy as np
@@ -21,6 +22,25 @@ SAMPLE_RATE = 16_000
 
 SPEECH_FRAME = 512
 """Samples (32 ms at 16 kHz) for which one speech probability is given."""
+
+
+ANY_LANGUAGE = "*"
+"""What an engine names that hears whatever is spoken."""
+
+OTHER_NAMES = {"mo": "ro", "no": "nb", "iw": "he", "cmn": "zh", "in": "id", "fil": "tl"}
+"""Codes callers still use for a language that has another one, by the language alone."""
+
+
+def bare_language(tag: str) -> str:
+    """The language of a BCP-47 tag by its usual code, without script and region: 'ro' of 'mo-MD', 'en' of 'en_US'."""
+    code = tag.replace("_", "-").split("-")[0].lower()
+    return OTHER_NAMES.get(code, code)
+
+
+def hears(offered: Iterable[str], language: str) -> bool:
+    """Whether an engine of these languages hears this one, in whatever country it is spoken."""
+    wanted = bare_language(language)
+    return any(tag == ANY_LANGUAGE or bare_language(tag) == wanted for tag in offered)
 
 
 class Word(Struct, frozen=True):
@@ -56,6 +76,8 @@ class Hypothesis(Struct, frozen=True):
     """How much of the turn's audio this hypothesis has taken into account."""
     final: bool = False
     """True once, for the last hypothesis of the turn."""
+    language: str = ""
+    """BCP-47 tag of the language the engine found in this turn; empty where it doesn't say."""
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -95,6 +117,8 @@ class Final(Struct, frozen=True):
     words: tuple[Word, ...]
     speech_end: Seconds
     """End of the last speech the turn holds; `end` also covers the silence that closed it."""
+    language: str = ""
+    """BCP-47 tag of the language the engine found; empty where it doesn't say."""
 
     @property
     def text(self) -> str:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxfleet.cluster.routing import Candidate, Wish, hears, order, rebalance
+from voxfleet.cluster.routing import Candidate, Wish, order, rebalance
+from voxfleet.speech import hears
 
 names = st.sampled_from([f"w{i}" for i in range(12)])
 labels = st.fixed_dictionaries(
@@ -188,9 +189,14 @@ def test_rebalance_then_stops_within_the_floor():
         (("en",), "en-US", True),
         (("en-US",), "en", True),
         (("*",), "fr", True),
-        (("en-US",), "en-GB", False),
+        (("en-US",), "en-GB", True),
+        (("ro-RO",), "mo", True),
+        (("ro-RO", "auto"), "auto", True),
+        (("en-US",), "auto", False),
         (("de",), "en", False),
     ],
 )
-def test_a_bare_language_and_its_variants_are_heard(languages: tuple[str, ...], language: str, heard: bool) -> None:
+def test_a_language_is_heard_in_whatever_country_and_by_its_older_names(
+    languages: tuple[str, ...], language: str, heard: bool
+) -> None:
     assert hears(languages, language) is heard

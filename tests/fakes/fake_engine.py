@@ -18,7 +18,7 @@ from voxfleet.engines.port import END_OF_TURN, EngineInfo, Heard, Increments, Tr
 from voxfleet.errors import BadGrammar, EngineFailed, LanguageNotSupported
 from voxfleet.scheduling.places import Place, Places
 from voxfleet.scheduling.work import Plan
-from voxfleet.speech import SAMPLE_RATE, Hypothesis, Word
+from voxfleet.speech import SAMPLE_RATE, Hypothesis, Word, hears
 
 
 class FakeEngine:
@@ -98,8 +98,7 @@ class FakeEngine:
         self._lost: set[int] = set()
 
     def take(self, options: TrackOptions) -> Place:
-        spoken = {language.split("-")[0].lower() for language in self.info.languages}
-        if options.language.split("-")[0].lower() not in spoken:
+        if not hears(self.info.languages, options.language):
             raise LanguageNotSupported(options.language, self.info.name, self.info.languages)
         if options.grammar is not None and not self.info.grammars:
             raise BadGrammar("this engine takes none")
@@ -122,6 +121,12 @@ class FakeEngine:
             self._end_turn(int(increments.places[end - 1]))
         open_from = after_ends[-1] if after_ends else 0
         np.add.at(self._heard, increments.places[open_from:], lengths[open_from:])
+
+    def ready(self, places: NDArray[np.uint32], chunk_ms: int) -> NDArray[np.bool_]:
+        waiting = self._heard[places] - self._told[places] >= chunk_ms * SAMPLE_RATE // 1000
+        ended = np.array([index in self._ended for index in places.tolist()], np.bool_)
+        ready: NDArray[np.bool_] = waiting | ended
+        return ready
 
     def step(self, plan: Plan) -> Sequence[Heard]:
         self.steps += 1

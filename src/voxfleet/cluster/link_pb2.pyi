@@ -162,20 +162,22 @@ class Word(_message.Message):
     def __init__(self, text: _Optional[str] = ..., start: _Optional[float] = ..., end: _Optional[float] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class Heard(_message.Message):
-    __slots__ = ("place", "turn", "stable", "unstable", "heard", "final")
+    __slots__ = ("place", "turn", "stable", "unstable", "heard", "final", "language")
     PLACE_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
     UNSTABLE_FIELD_NUMBER: _ClassVar[int]
     HEARD_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     place: int
     turn: int
     stable: _containers.RepeatedCompositeFieldContainer[Word]
     unstable: _containers.RepeatedCompositeFieldContainer[Word]
     heard: float
     final: bool
-    def __init__(self, place: _Optional[int] = ..., turn: _Optional[int] = ..., stable: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., unstable: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., heard: _Optional[float] = ..., final: bool = ...) -> None: ...
+    language: str
+    def __init__(self, place: _Optional[int] = ..., turn: _Optional[int] = ..., stable: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., unstable: _Optional[_Iterable[_Union[Word, _Mapping]]] = ..., heard: _Optional[float] = ..., final: bool = ..., language: _Optional[str] = ...) -> None: ...
 
 class Failed(_message.Message):
     __slots__ = ("place", "code", "message")

@@ -137,13 +137,13 @@ def heard_of(place: Place, hypothesis: Hypothesis) -> pb.Heard:
         unstable=_messages_of(hypothesis.unstable),
         heard=hypothesis.heard,
         final=hypothesis.final,
+        language=hypothesis.language,
     )
 
 
 def hypothesis_of(message: pb.Heard) -> Hypothesis:
-    return Hypothesis(
-        message.turn, _words_of(message.stable), _words_of(message.unstable), message.heard, message.final
-    )
+    stable, unstable = _words_of(message.stable), _words_of(message.unstable)
+    return Hypothesis(message.turn, stable, unstable, message.heard, message.final, message.language)
 
 
 def refused_of(request: int, error: VoxfleetError) -> pb.Refused:

@@ -18,7 +18,7 @@ from voxfleet.cluster import discovery
 from voxfleet.cluster import link_pb2 as pb
 from voxfleet.cluster.journal import Journal
 from voxfleet.cluster.link import Link
-from voxfleet.cluster.routing import Candidate, Wish, hears, order, rebalance
+from voxfleet.cluster.routing import Candidate, Wish, order, rebalance
 from voxfleet.cluster.track import Listener, Track
 from voxfleet.cluster.turnover import Turnover
 from voxfleet.engines.port import TrackOptions
@@ -33,6 +33,7 @@ from voxfleet.errors import (
     WorkerNotFound,
 )
 from voxfleet.settings import ClusterSettings, LinkSettings
+from voxfleet.speech import hears
 
 log = structlog.get_logger()
 

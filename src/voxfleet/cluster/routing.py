@@ -84,16 +84,6 @@ def rebalance(
     return fuller.name, emptier.name
 
 
-def hears(languages: Iterable[str], language: str) -> bool:
-    """Whether an engine of these languages hears this one: equal tags, or one is the bare language of the other."""
-    wanted = language.lower()
-    for tag in languages:
-        offered = tag.lower()
-        if offered in ("*", wanted) or offered.split("-")[0] == wanted or wanted.split("-")[0] == offered:
-            return True
-    return False
-
-
 def _has(labels: Mapping[str, str], required: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in required.items())
 

@@ -9,6 +9,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from voxfleet.engines.grammars import Grammars
 from voxfleet.engines.port import END_OF_TURN, EngineInfo, Heard, Increments, TrackOptions
 from voxfleet.engines.sphinx_child import Supervised, gather
@@ -16,7 +19,7 @@ from voxfleet.engines.sphinx_messages import Answers, Feed, Step, TurnHeard
 from voxfleet.errors import AtCapacity, CapacityError, EngineFailed, LanguageNotSupported
 from voxfleet.scheduling.places import Place, Places
 from voxfleet.scheduling.work import Plan
-from voxfleet.speech import SAMPLE_RATE, Hypothesis, Word
+from voxfleet.speech import SAMPLE_RATE, Hypothesis, Word, hears
 
 LOADING = 120.0
 """Seconds the decoders get to load; 0.5 s each is usual."""
@@ -98,7 +101,7 @@ class EmbeddedEngine:
             raise
 
     def take(self, options: TrackOptions) -> Place:
-        if options.language.replace("_", "-").split("-")[0].lower() != "en":
+        if not hears(self.info.languages, options.language):
             raise LanguageNotSupported(options.language, self.info.name, self.info.languages, self.info.advice)
         place = self._ready_place()
         try:
@@ -121,6 +124,13 @@ class EmbeddedEngine:
                 if flags & END_OF_TURN:
                     tenant.ends.append(len(tenant.audio))
             begin += length
+
+    def ready(self, places: NDArray[np.uint32], chunk_ms: int) -> NDArray[np.bool_]:
+        chunk = chunk_ms * SAMPLE_RATE // 1000 * 2  # 16-bit samples
+        tenants = [self._tenants[index] for index in places.tolist()]
+        return np.array(
+            [each is not None and (len(each.audio) >= chunk or bool(each.ends)) for each in tenants], np.bool_
+        )
 
     def step(self, plan: Plan) -> Sequence[Heard]:
         feeds: dict[int, list[Feed]] = {}

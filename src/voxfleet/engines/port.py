@@ -31,6 +31,8 @@ class EngineInfo:
     places: int
     chunk_ms: tuple[int, ...]
     """Audio (ms) it likes to be given per step, smallest first: the ladder."""
+    step_seconds: float = 0.0
+    """Most audio (s) of one place that a step works on, so that a replay does not hold up its neighbours; 0 = all."""
     lanes: int = 1
     """Processors inside the engine that work side by side; place i lies on lane i % lanes."""
     lane_batch: int = 0
@@ -100,8 +102,13 @@ class Engine(Protocol):
         """Put audio into the places it belongs to. Copies; costs no step."""
         ...
 
+    def ready(self, places: NDArray[np.uint32], chunk_ms: int) -> NDArray[np.bool_]:
+        """Which of these places (shape (n,)) a step with chunks of this size has something to do for. Cheap."""
+        ...
+
     def step(self, plan: Plan) -> Sequence[Heard]:
-        """One batched pass over the planned places, each over all the audio it has been given so far.
+        """One batched pass over the planned places, each over all the audio it has been given so far, or over
+        `info.step_seconds` of it.
 
         For every end of turn heard there is exactly one final hypothesis; places with nothing new to say may be left
         out. Several hypotheses of one place are in stream order.

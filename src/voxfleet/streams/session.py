@@ -325,9 +325,8 @@ class Session:
             turn = self._ended.popleft()
             words = turn.placed(turn.said(final).words)
             start, end = turn.start / SAMPLE_RATE, turn.end / SAMPLE_RATE
-            effects.append(
-                Emit(Final(self.channel, turn.number, start, end, words, speech_end=turn.speech_end / SAMPLE_RATE))
-            )
+            speech_end = turn.speech_end / SAMPLE_RATE
+            effects.append(Emit(Final(self.channel, turn.number, start, end, words, speech_end, final.language)))
             effects.extend(Emit(Flushed(self.channel, number)) for number in turn.flushes)
             if self._waiting is not None and self._waiting.turn <= turn.number:
                 self._waiting = None

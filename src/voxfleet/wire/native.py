@@ -117,6 +117,8 @@ class FinalMessage(Struct, tag="final", omit_defaults=True):
     text: str
     words: list[WordMessage] | None = None
     speech_end: float | None = None
+    language: str | None = None
+    """What the engine found to be spoken in this turn, where it tells (ask for the language `auto`)."""
 
 
 class FlushedMessage(Struct, tag="flushed"):
@@ -245,7 +247,14 @@ def message_of(event: Event, *, words: bool = True) -> ServerMessage:
                 [WordMessage(w.text, _ms(w.start), _ms(w.end), w.confidence) for w in event.words] if words else None
             )
             return FinalMessage(
-                event.channel, event.turn, _ms(event.start), _ms(event.end), event.text, listed, _ms(event.speech_end)
+                event.channel,
+                event.turn,
+                _ms(event.start),
+                _ms(event.end),
+                event.text,
+                listed,
+                _ms(event.speech_end),
+                event.language or None,
             )
         case SpeechStarted():
             return SpeechStartedMessage(event.channel, event.turn, _ms(event.at))

@@ -180,6 +180,7 @@ class Device:
         self._options: dict[Place, TrackOptions] = {}
         self._pending = np.zeros(info.places, np.int64)
         self._ended = np.zeros(info.places, np.bool_)
+        self._per_step = round(info.step_seconds * SAMPLE_RATE)
         self._loaded.put(info)
         try:
             while self._obey():
@@ -256,13 +257,15 @@ class Device:
         np.add.at(self._pending, increments.places, increments.lengths)
         self._ended[increments.places[(increments.flags & END_OF_TURN) != 0]] = True
         touched = np.unique(increments.places)
-        pending, ended = self._pending[touched], self._ended[touched]
-        now = self._clock.now()
-        chunk = self._scheduler.ladder.chunk_ms * SAMPLE_RATE // 1000
-        for index in touched[ended | (pending >= chunk)].tolist():
-            self._add(Place.of(int(self._keys[index])), now)
-        for index in touched[pending > self._bound].tolist():
+        self._add_ready(touched)
+        for index in touched[self._pending[touched] > self._bound].tolist():
             self._fall_behind(Place.of(int(self._keys[index])))
+
+    def _add_ready(self, indices: NDArray[np.uint32]) -> None:
+        """Work for those of these places that a step could do something for."""
+        now = self._clock.now()
+        for index in indices[self._engine.ready(indices, self._scheduler.ladder.chunk_ms)].tolist():
+            self._add(Place.of(int(self._keys[index])), now)
 
     def _add(self, place: Place, now: float) -> None:
         samples = int(self._pending[place.index])
@@ -296,8 +299,9 @@ class Device:
         if not plan:
             return
         indices = [work.place.index for work in plan.works]
-        self._pending[indices] = 0
-        self._ended[indices] = False
+        left = np.maximum(self._pending[indices] - self._per_step, 0) if self._per_step else 0
+        self._pending[indices] = left
+        self._ended[indices] &= left > 0
         started = time.perf_counter()
         self._step_began = now
         heard = self._engine.step(plan)
@@ -308,6 +312,10 @@ class Device:
             if outcome.error is not None:
                 self._free(outcome.place)
         self._spread(heard)
+        if self._per_step:  # what a step leaves, the next one goes on with
+            self._add_ready(
+                np.array([work.place.index for work in plan.works if work.place in self._options], np.uint32)
+            )
 
     def _note(self, plan: Plan, began: float, seconds: float) -> None:
         now = self._clock.now()
