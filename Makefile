@@ -87,7 +87,7 @@ $(RUN): $(VENV)/bin/python pyproject.toml requirements.lock
 	@touch $@
 
 $(DEV): $(RUN)
-	@echo "Installing what the tests need…"
+	@echo "Installing what the tests need (with PyTorch: 1 GB, or 5 GB where pip takes its CUDA build)…"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[speakers]' 2>/dev/null || \
 		echo "meeteval could not be built (it needs a C++ compiler and Python's headers): tests of speaker scoring will be skipped"

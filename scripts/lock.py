@@ -9,7 +9,8 @@ NOT_OURS = {"voxfleet", "pip", "setuptools"}
 
 
 def main() -> None:
-    versions = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in distributions()}
+    # A local version (2.13.0+cpu) is one build of a version; other machines take another.
+    versions = {dist.metadata["Name"].lower().replace("_", "-"): dist.version.split("+")[0] for dist in distributions()}
     print(
         HEADER + "\n".join(f"{name}=={version}" for name, version in sorted(versions.items()) if name not in NOT_OURS)
     )
