@@ -1,0 +1,1 @@
+"""Cache-aware streaming transducers: every second of live audio is heard once, in batches of many streams."""
