@@ -142,6 +142,9 @@ class WorkerSettings:
     model: str = knob("embedded", "", "the engine that needs no download; `voxfleet models` lists all")
     name: str = knob("", "", "shown to operators; empty = the model and a number")
     places: int = knob(0, "streams", "how many streams it takes; 0 = what the engine advises for this machine", low=0)
+    device: str = knob(
+        "", "", "where its engine computes: cpu, cuda:0, …; one worker per device; empty = as the engine has it (cpu)"
+    )
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"unit": "", "why": "passed to the engine as it is", "low": None, "high": None}
     )
@@ -205,7 +208,7 @@ class SupervisorSettings:
     restart_first: float = knob(0.5, "s", "wait before a dead process is started again; doubles each time", low=0)
     restart_most: float = knob(30.0, "s", "longest such wait", low=0)
     ready_seconds: float = knob(
-        60.0, "s", "how long an engine may take to load before the start is called failed", low=1
+        180.0, "s", "how long an engine may take to load before the start is called failed", low=1
     )
 
 
@@ -313,7 +316,7 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, s
         for item in fields(get_type_hints(Settings)[section.name])
     }
     for variable, text in sorted(environment.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in OTHER_VARIABLES:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in OTHER_VARIABLES | INHERITED_VARIABLES:
             continue
         if variable == f"{ENVIRONMENT_PREFIX}WORKERS":
             try:
@@ -329,6 +332,8 @@ def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, s
 
 OTHER_VARIABLES = frozenset({"VOXFLEET_CONFIG", "VOXFLEET_URL", "VOXFLEET_RESOLVED"})
 """Variables with our prefix that are not settings: a file's path, a server's address, a child's settings."""
+INHERITED_VARIABLES = frozenset({"VOXFLEET_MODELS"})
+"""Such variables that processes pass on to their children: where models are kept (serving/snapshot)."""
 
 
 def _section(kind: type[T], prefix: str, data: Any) -> T:

@@ -4,6 +4,7 @@ Stream time zero is the first sample the caller sent. Audio inside the house is 
 Values that are made for every frame and word are msgspec structs: frozen dataclasses cost several times as much to make.
 """
 
+import re
 from collections.abc import Iterable
 from typing import TypeAlias
 
@@ -57,9 +58,15 @@ class Word(Struct, frozen=True):
         return Word(self.text, self.start + by, self.end + by, self.confidence)
 
 
+UNSPACED = "[⺀-⿟\u3000-ヿ㐀-䶿一-鿿豈-﫿\uff00-\uffef\U00020000-\U0003ffff]"
+"""One letter or mark of Han and Kana, scripts that put no space between words; a regular expression."""
+_BETWEEN = re.compile(f"(?<={UNSPACED}) (?={UNSPACED})")
+
+
 def text_of(words: "tuple[Word, ...]") -> str:
-    """The words as one line of text."""
-    return " ".join(word.text for word in words)
+    """The words as one line of text: Chinese and Japanese are written without spaces."""
+    line = " ".join(word.text for word in words)
+    return line if line.isascii() else _BETWEEN.sub("", line)
 
 
 class Hypothesis(Struct, frozen=True):

@@ -9,12 +9,13 @@ import pytest
 from tests.cluster.conftest import WorkerMaker
 from tests.fakes.fake_engine import FakeEngine
 from voxfleet.cluster import link_pb2 as pb
-from voxfleet.cluster.messages import Columns, LinkError, increments_of
+from voxfleet.cluster.messages import Columns, LinkError, increments_of, info_of, open_of, options_of, welcome_of
 from voxfleet.cluster.pool import Pool
-from voxfleet.engines.port import TrackOptions
+from voxfleet.engines.port import EngineInfo, TrackOptions
 from voxfleet.errors import (
     AtCapacity,
     BadGrammar,
+    BadRequest,
     EngineBehind,
     EngineLost,
     LanguageNotSupported,
@@ -23,6 +24,7 @@ from voxfleet.errors import (
 )
 from voxfleet.settings import LinkSettings
 from voxfleet.speech import Hypothesis
+from voxfleet.wire.phrases import Phrase
 
 SETTINGS = LinkSettings(report_ms=50)
 SECOND = np.zeros(16_000, np.float32)
@@ -147,7 +149,27 @@ async def test_what_a_worker_cannot_do_is_refused_by_name(tmp_path: Path, worker
             await pool.open(None, TrackOptions(language="ro"), Ear())
         with pytest.raises(BadGrammar):
             await pool.open(None, TrackOptions(grammar="digits"), Ear())
+        with pytest.raises(BadRequest, match="'fake' can't be told which phrases to expect"):
+            await pool.open(None, TrackOptions(phrases=(Phrase("Ana"),)), Ear())
         assert engine.places.taken == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        TrackOptions(),
+        TrackOptions("ro-MD", "digits", (), recorded=True),
+        TrackOptions("en", None, (Phrase("Ana Popescu", 0.1), Phrase("Chișinău", 0.0))),
+    ],
+    ids=["plain", "all else", "phrases"],
+)
+def test_what_a_stream_asks_for_arrives_whole(options: TrackOptions) -> None:
+    assert options_of(pb.Open.FromString(open_of(7, options).SerializeToString())) == options
+
+
+def test_what_an_engine_offers_arrives_whole() -> None:
+    info = EngineInfo("m", ("en",), 4, (80, 160), grammars=True, phrases=True, context=1.5, advice="Serve another.")
+    assert info_of(pb.Welcome.FromString(welcome_of("w", info, {}).SerializeToString())) == info
 
 
 async def test_a_failing_place_leaves_its_neighbours_alone(tmp_path: Path, worker: WorkerMaker) -> None:

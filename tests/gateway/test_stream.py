@@ -275,6 +275,11 @@ async def test_two_channels_need_two_places_or_none(server: Server) -> None:
         ("?model=whisper-large", "model_not_found", "fake"),
         ("?grammar=digits", "bad_grammar", "grammar"),
         ("?grammar=" + "x" * 5000, "bad_value", "4096"),
+        ("?phrases=Ana:11", "bad_value", "Ana:11"),
+        ("?phrases=Ana:1&phrases=Bo:12", "bad_value", "Bo:12"),
+        ("?phrases=Ana:12&phrases=Bo:1", "bad_value", "Ana:12"),
+        ("?phrase=Ana", "unknown_parameter", "did you mean 'phrases'"),
+        ("?phrases=Ana", "bad_request", "'fake' can't be told which phrases to expect"),
     ],
 )
 async def test_a_wrong_query_is_refused_by_name(server: Server, query: str, code: str, says: str) -> None:

@@ -2,13 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from voxfleet import __version__
-from voxfleet.cli import exits, measurements, operation, terminal
-from voxfleet.cli.options import AS_IT_IS, AsJson, Config, Endpointing, Language, Model, Url, examples
+from voxfleet.cli import benching, catalogue, exits, measurements, operation, terminal
+from voxfleet.cli.options import AS_IT_IS, AsJson, Config, Devices, Endpointing, Language, Model, Url, examples
+
+if TYPE_CHECKING:
+    from voxfleet.wire.phrases import Phrase
 
 EXIT_CODES = f"{AS_IT_IS}[bold]Exit codes[/]\n" + "\n".join(
     f"[cyan]{code:<3}[/] {meaning}" for code, meaning in exits.MEANINGS.items()
@@ -50,6 +53,8 @@ def voxfleet(
         "voxfleet serve",
         "voxfleet serve --host 0.0.0.0 --port 9000 --places 8",
         "voxfleet serve --workers 3 --gateways 2",
+        "voxfleet serve --model nemotron-3.5 --device cuda:0,cuda:1,cuda:2",
+        "voxfleet serve --model ./my-finetuned-model --device cuda:0 --places 500",
         "voxfleet settings --toml > voxfleet.toml && voxfleet serve --config voxfleet.toml",
     )
 )
@@ -60,8 +65,10 @@ def serve(
         int | None, typer.Option("--port", min=0, max=65_535, help="TCP port; 0 takes any free one.")
     ] = None,
     model: Model = None,
+    device: Devices = None,
     places: Annotated[
-        int | None, typer.Option("--places", min=1, metavar="N", help="Streams each worker takes at once.")
+        int | None,
+        typer.Option("--places", min=1, metavar="N", help="Streams each worker (so, each device) takes at once."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, max=64, metavar="N", help="So many workers of the model.")
@@ -79,8 +86,8 @@ def serve(
     def work() -> int:
         from dataclasses import replace
 
+        from voxfleet.cli.devices import spread
         from voxfleet.cli.serve import serve as serve_until_stopped
-        from voxfleet.cli.supervisor import with_workers
 
         settings = terminal.load_settings(config)
         gateway = settings.gateway
@@ -89,13 +96,13 @@ def serve(
         )
         served = settings.workers
         if model is not None:
-            served = (replace(served[0], model=model, options={}),)
+            served = (replace(served[0], model=model, options={}, device=""),)
         if places is not None:
             served = tuple(replace(worker, places=places) for worker in served)
         settings = replace(settings, gateway=gateway, workers=served)
         if gateways is not None:
             settings = replace(settings, supervisor=replace(settings.supervisor, gateways=gateways))
-        return serve_until_stopped(settings if workers is None else with_workers(settings, workers))
+        return serve_until_stopped(spread(settings, device, workers))
 
     raise typer.Exit(terminal.run(work))
 
@@ -125,6 +132,7 @@ def demo(
         "voxfleet transcribe call.mp3 --live",
         "voxfleet transcribe *.flac --format srt --output subtitles/",
         "voxfleet transcribe pin.wav --grammar digits --json",
+        "voxfleet transcribe call.wav --phrase Voxfleet:4 --phrase 'Ana Popescu'",
         "voxfleet transcribe call.wav --url http://asr.example:8765",
     )
 )
@@ -143,6 +151,12 @@ def transcribe(
     model: Model = None,
     grammar: Annotated[
         str | None, typer.Option("--grammar", help="A closed vocabulary: digits, a JSGF file, or JSGF itself.")
+    ] = None,
+    phrase: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--phrase", metavar="WORDS[:WEIGHT]", help="A name to expect; may be given again (weight 0 to 10)."
+        ),
     ] = None,
     endpointing_ms: Endpointing = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, metavar="N", help="Files at a time.")] = 2,
@@ -164,6 +178,7 @@ def transcribe(
             language=language,
             model=model,
             grammar=_grammar(grammar),
+            phrases=_phrases(phrase),
             endpointing_ms=endpointing_ms,
         )
         settings = Settings() if url else terminal.load_settings(config)
@@ -174,18 +189,8 @@ def transcribe(
 
 app.command(epilog=measurements.LOAD_EXAMPLES)(measurements.load)
 app.add_typer(measurements.evaluate_app)
-
-
-@app.command(epilog=examples("voxfleet models", "voxfleet models --json"))
-def models(as_json: AsJson = False) -> None:
-    """List the models that can be served, and what each is good for."""
-
-    def work() -> int:
-        from voxfleet.cli.models import show_models
-
-        return show_models(as_json=as_json)
-
-    raise typer.Exit(terminal.run(work))
+app.add_typer(benching.bench_app)
+app.add_typer(catalogue.models_app)
 
 
 @app.command(epilog=examples("voxfleet doctor", "voxfleet doctor --full", "voxfleet doctor --json"))
@@ -244,6 +249,17 @@ def _folder(files: list[Path], style: TranscriptFormat, output: str, *, as_json:
             )
         stems[file.stem] = file
     return Path(output)
+
+
+def _phrases(written: list[str] | None) -> "tuple[Phrase, ...]":
+    """Of all options --phrase. Raises BadParameter naming the one at fault."""
+    from voxfleet.errors import BadValue
+    from voxfleet.wire.phrases import parse
+
+    try:
+        return parse(",".join(written or ()))
+    except BadValue as error:
+        raise typer.BadParameter(str(error), param_hint="--phrase") from None
 
 
 def _grammar(text: str | None) -> str | None:

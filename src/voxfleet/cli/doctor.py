@@ -6,18 +6,17 @@ Every check looks at the real thing: the model is run, the port is bound, a sent
 import os
 import platform
 import re
-import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, requires, version
 
-from voxfleet.cli import exits
+from voxfleet.cli import exits, machine
+from voxfleet.cli.check import Check, Status
 from voxfleet.cli.terminal import console, print_json
 from voxfleet.errors import VoxfleetError
+from voxfleet.serving.catalog import usable_cores
 from voxfleet.settings import Settings
 
 OPEN_FILES = 4_096
@@ -25,22 +24,6 @@ OPEN_FILES = 4_096
 MEMORY_GB = 2.0
 PROBE_SECONDS = 4.2
 """Of the sample call, recognised by --full: its first sentence."""
-
-
-class Status(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was found, and what to do where it isn't well."""
-
-    name: str
-    status: Status
-    found: str
-    advice: str = ""
 
 
 def show_checks(settings: Settings, *, full: bool, as_json: bool) -> int:
@@ -72,7 +55,7 @@ def checks(settings: Settings, *, full: bool) -> Iterator[Check]:
         yield _looked(name, look)
     yield _port(settings)
     yield _open_files()
-    yield _gpu()
+    yield from machine.checks()
     if full:
         yield _looked("recognition", _recognition)
 
@@ -95,7 +78,7 @@ def _python() -> Check:
 
 
 def _machine() -> Check:
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError):
@@ -181,20 +164,6 @@ def _open_files() -> Check:
         most = "unlimited" if hard == resource.RLIM_INFINITY else hard
         return Check("open files", Status.WARN, f"{soft} (most {most})", "for many calls at once: ulimit -n 65536")
     return Check("open files", Status.OK, "unlimited" if soft == resource.RLIM_INFINITY else str(soft))
-
-
-def _gpu() -> Check:
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return Check("gpu", Status.OK, "none; the embedded model needs none")
-    query = [command, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Check("gpu", Status.WARN, f"nvidia-smi does not answer: {error}", "check the NVIDIA driver")
-    if answer.returncode:
-        return Check("gpu", Status.WARN, (answer.stdout + answer.stderr).strip()[:200], "check the NVIDIA driver")
-    return Check("gpu", Status.OK, "; ".join(answer.stdout.strip().splitlines()) or "none")
 
 
 def _recognition() -> Check:

@@ -2,26 +2,20 @@
 
 from voxfleet.cli import exits
 from voxfleet.cli.terminal import console, print_json
+from voxfleet.engines.transducer.languages import AUTO
 from voxfleet.serving import catalog
+from voxfleet.serving.catalog import ModelEntry
+from voxfleet.serving.snapshot import size_text
+
+SHOWN_LANGUAGES = 6
+"""Longer lists are counted on the screen; --json has all."""
 
 
 def show_models(*, as_json: bool) -> int:
     """Print the catalogue; the exit code."""
     entries = catalog.models()
     if as_json:
-        print_json(
-            [
-                {
-                    "name": entry.name,
-                    "summary": entry.summary,
-                    "languages": list(entry.languages),
-                    "installed": entry.installed,
-                    "install": entry.install,
-                    "note": entry.note,
-                }
-                for entry in entries
-            ]
-        )
+        print_json([_facts(entry) for entry in entries])
         return exits.OK
     from rich.padding import Padding
     from rich.text import Text
@@ -30,13 +24,44 @@ def show_models(*, as_json: bool) -> int:
     for entry in entries:
         state = Text("installed", "green") if entry.installed else Text("not installed", "yellow")
         screen.print()
-        screen.print(Text.assemble((entry.name, "bold"), "  ", state, "  ", (", ".join(entry.languages), "dim")))
-        screen.print(Padding(Text(entry.summary), (0, 0, 0, 2)))
+        screen.print(Text.assemble((entry.name, "bold"), "  ", state, "  ", (_languages(entry), "dim")))
+        size = f"about {size_text(entry.size)}, " if entry.size else ""
+        screen.print(Padding(Text.assemble(entry.summary, f" ({size}licence: {entry.licence})"), (0, 0, 0, 2)))
         screen.print(Padding(Text(entry.note, "dim"), (0, 0, 0, 2)))
-        if not entry.installed:
-            screen.print(Padding(Text.assemble(("install: ", "dim"), entry.install), (0, 0, 0, 2)))
+        for sentence in entry.needs:
+            screen.print(Padding(Text(sentence, "yellow"), (0, 0, 0, 2)))
     screen.print()
     screen.print(Text.assemble(("serve one: ", "dim"), "voxfleet serve --model NAME"))
-    screen.print(Text.assemble(("your own:  ", "dim"), "voxfleet serve --model python:package.module:Class"))
+    screen.print(
+        Text.assemble(("your own:  ", "dim"), "voxfleet serve --model ./FOLDER", ("  a transducer's files", "dim"))
+    )
+    screen.print(Text.assemble(("           ", "dim"), "voxfleet serve --model python:package.module:Class"))
     screen.print()
     return exits.OK
+
+
+def _facts(entry: ModelEntry) -> dict[str, object]:
+    return {
+        "name": entry.name,
+        "summary": entry.summary,
+        "languages": list(entry.languages),
+        "installed": entry.installed,
+        "install": entry.install,
+        "note": entry.note,
+        "licence": entry.licence,
+        "missing_packages": list(entry.missing),
+        "downloaded": entry.downloaded,
+        "pull": f"voxfleet models pull {entry.name}" if entry.repository else "",
+        "repository": entry.repository,
+        "revision": entry.revision,
+        "size_bytes": entry.size,
+        "folder": None if entry.folder is None else str(entry.folder),
+    }
+
+
+def _languages(entry: ModelEntry) -> str:
+    known = [tag for tag in entry.languages if tag != AUTO]
+    auto = ", automatic" if AUTO in entry.languages else ""
+    if len(known) <= SHOWN_LANGUAGES:
+        return ", ".join(known) + auto
+    return f"{len(known)} locales ({', '.join(known[:SHOWN_LANGUAGES])}…){auto}"

@@ -133,6 +133,9 @@ def worker(
     places: Annotated[
         int | None, typer.Option("--places", min=1, metavar="N", help="Streams it takes at once.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="DEVICE", help="What it computes on: cpu, cuda:0 and so on.")
+    ] = None,
     listen: Annotated[
         str, typer.Option("--listen", metavar="ADDRESS", help="Where gateways reach it: host:port or unix:/path.")
     ] = WORKER_ADDRESS,
@@ -163,9 +166,10 @@ def worker(
         number = _number(settings, name, model)
         told = settings.workers[number]
         if model is not None and model != told.model:
-            told = replace(told, model=model, options={})
+            told = replace(told, model=model, device="", options={})
         told = replace(
             told,
+            device=told.device if device is None else device,
             places=told.places if places is None else places,
             name=told.name if name is None else name,
             labels={**told.labels, **given},

@@ -14,7 +14,16 @@ Config = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, all else on standard error.")
 ]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="One that [cyan]voxfleet models[/] lists.")]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="One that [cyan]voxfleet models[/] lists, or a model folder: ./mine."),
+]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="LIST", help="One worker on each: cuda:0,cuda:1 or cpu. Default: as the settings say."
+    ),
+]
 
 Url = Annotated[
     str | None,

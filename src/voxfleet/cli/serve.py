@@ -5,12 +5,15 @@ import os
 import signal
 
 from voxfleet.cli.supervisor import Fleet, fleet
+from voxfleet.serving import catalog
 from voxfleet.settings import Settings
 from voxfleet.telemetry import logs
 
 
 def serve(settings: Settings) -> int:
     """Run until asked to leave; live calls finish first. Raises SettingsError or EngineFailed if it can't start."""
+    for worker in settings.workers:
+        catalog.check(worker)
     logs.configure(settings.telemetry, "supervisor")
     asyncio.run(_serve(settings))
     return 0

@@ -20,6 +20,7 @@ import structlog
 from voxfleet import settings as settings_module
 from voxfleet.cli.child import Child
 from voxfleet.errors import EngineFailed, SettingsError
+from voxfleet.serving import catalog
 from voxfleet.settings import GatewaySettings, Settings
 
 log = structlog.get_logger()
@@ -198,7 +199,7 @@ def with_model(settings: Settings, model: str | None, places: int = 0) -> Settin
     """The settings, with a worker of that model where none serves it, and with so many places where none are set."""
     workers = settings.workers
     if model is not None and all(worker.model != model for worker in workers):
-        workers = (replace(workers[0], model=model, options={}),)
+        workers = (replace(workers[0], model=model, device="", options={}),)
     return replace(settings, workers=tuple(replace(worker, places=worker.places or places) for worker in workers))
 
 
@@ -235,8 +236,7 @@ async def server_at(url: str | None, settings: Settings, note: Callable[[str], N
 def worker_names(settings: Settings) -> list[str]:
     """A distinct name for each worker: its own, or its model and a number. Raises SettingsError for doubles."""
     names = [
-        worker.name or f"{worker.model.rpartition(':')[2].rpartition('/')[2]}-{number}"
-        for number, worker in enumerate(settings.workers)
+        worker.name or f"{catalog.short_name(worker.model)}-{number}" for number, worker in enumerate(settings.workers)
     ]
     for name in names:
         if names.count(name) > 1:

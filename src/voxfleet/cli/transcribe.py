@@ -21,6 +21,7 @@ from voxfleet.client import RemoteError, StreamOptions
 from voxfleet.client.call import Outcome, fast_call, live_call
 from voxfleet.errors import VoxfleetError
 from voxfleet.settings import Settings
+from voxfleet.wire.phrases import Phrase
 from voxfleet.wire.transcript import Format, document, lines_of, render
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Order:
     language: str = "en"
     model: str | None = None
     grammar: str | None = None
+    phrases: tuple[Phrase, ...] = ()
     endpointing_ms: int | None = None
 
     def options(self, recording: Recording) -> StreamOptions:
@@ -56,6 +58,7 @@ class Order:
             endpointing_ms=self.endpointing_ms,
             model=self.model,
             grammar=self.grammar,
+            phrases=self.phrases,
         )
 
     def target(self, file: Path) -> Path | None:
@@ -90,7 +93,10 @@ async def transcribe(order: Order, url: str | None, settings: Settings) -> int:
     if order.output is not None:
         order.output.mkdir(parents=True, exist_ok=True)
     with screen.status("starting a private server" if not url else "", spinner="dots") as status:
-        async with server_at(url, private_settings(settings, order), status.update) as address:
+        private = private_settings(settings, order)
+        if not url and len(private.workers) == 1:
+            order = replace(order, model=None)  # it serves that model only, under a name of its own
+        async with server_at(url, private, status.update) as address:
             status.stop()
             work = _live if order.live else _fast
             results = await work(order, address, screen)

@@ -15,7 +15,7 @@ from voxfleet import lifeline
 from voxfleet import settings as settings_module
 from voxfleet.cli import terminal
 from voxfleet.cli.cores import stay_on
-from voxfleet.errors import VoxfleetError
+from voxfleet.errors import EngineFailed, VoxfleetError
 from voxfleet.serving import catalog
 from voxfleet.settings import Settings
 from voxfleet.telemetry import logs
@@ -36,6 +36,10 @@ def main() -> int:
     except VoxfleetError as error:
         lifeline.say({"error": str(error), "code": error.code})
         return Ending.FAILED
+    except Exception as error:  # of an engine's library: whoever waits for the start is told what it said
+        told = (str(error).strip().splitlines() or [""])[0]
+        lifeline.say({"error": f"{who.name}: {type(error).__name__}: {told[:300]}", "code": EngineFailed.code})
+        raise
 
 
 async def _supervised(who: Identity) -> int:

@@ -9,5 +9,6 @@ async with connect("ws://127.0.0.1:8765", StreamOptions(language="en")) as strea
 
 from voxfleet.client.connect import ConnectionFailed, RemoteError, Stream, connect
 from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.phrases import Phrase
 
-__all__ = ["ConnectionFailed", "Encoding", "RemoteError", "Stream", "StreamOptions", "connect"]
+__all__ = ["ConnectionFailed", "Encoding", "Phrase", "RemoteError", "Stream", "StreamOptions", "connect"]

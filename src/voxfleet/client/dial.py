@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from voxfleet.errors import CapacityError, VoxfleetError, by_code
-from voxfleet.wire import native
+from voxfleet.wire import native, phrases
 from voxfleet.wire.options import StreamOptions
 
 STREAM_PATH = "/v1/stream"
@@ -108,6 +108,7 @@ def stream_url(url: str, options: StreamOptions, token: str | None = None) -> st
         "model": options.model,
         "words": str(options.words).lower(),
         "grammar": options.grammar,
+        "phrases": phrases.write(options.phrases) or None,
         "resume": token,
     }
     encoded = urlencode({name: value for name, value in query.items() if value is not None})

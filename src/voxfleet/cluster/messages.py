@@ -14,6 +14,7 @@ from voxfleet.engines.port import EngineInfo, Increments, TrackOptions
 from voxfleet.errors import CapacityError, EngineError, VoxfleetError, by_code
 from voxfleet.scheduling.places import Place
 from voxfleet.speech import Hypothesis, Samples, Word
+from voxfleet.wire.phrases import Phrase
 
 KEY = np.dtype("<u8")
 LENGTH = np.dtype("<u4")
@@ -87,12 +88,19 @@ def only(increments: Increments, rows: NDArray[np.bool_]) -> Increments:
 
 
 def open_of(request: int, options: TrackOptions) -> pb.Open:
-    return pb.Open(request=request, language=options.language, grammar=options.grammar, recorded=options.recorded)
+    return pb.Open(
+        request=request,
+        language=options.language,
+        grammar=options.grammar,
+        recorded=options.recorded,
+        phrases=[pb.Phrase(text=phrase.text, weight=phrase.weight) for phrase in options.phrases],
+    )
 
 
 def options_of(message: pb.Open) -> TrackOptions:
     grammar = message.grammar if message.HasField("grammar") else None
-    return TrackOptions(language=message.language, grammar=grammar, recorded=message.recorded)
+    phrases = tuple(Phrase(phrase.text, phrase.weight) for phrase in message.phrases)
+    return TrackOptions(language=message.language, grammar=grammar, phrases=phrases, recorded=message.recorded)
 
 
 def welcome_of(worker: str, info: EngineInfo, labels: Mapping[str, str]) -> pb.Welcome:
@@ -103,6 +111,7 @@ def welcome_of(worker: str, info: EngineInfo, labels: Mapping[str, str]) -> pb.W
         chunk_ms=info.chunk_ms,
         word_times=info.word_times,
         grammars=info.grammars,
+        phrases=info.phrases,
         device=info.device,
         advice=info.advice,
         places=info.places,
@@ -123,6 +132,7 @@ def info_of(message: pb.Welcome) -> EngineInfo:
         finds_endpoints=message.finds_endpoints,
         word_times=message.word_times,
         grammars=message.grammars,
+        phrases=message.phrases,
         context=message.context,
         device=message.device,
         advice=message.advice,

@@ -25,6 +25,7 @@ from voxfleet.engines.port import TrackOptions
 from voxfleet.errors import (
     AtCapacity,
     BadGrammar,
+    BadRequest,
     CapacityError,
     EngineLost,
     LanguageNotSupported,
@@ -143,7 +144,7 @@ class Pool:
 
         `near` is the worker (Track.worker) of the call's other channels, `avoid` those that the stream was just lost
         from, `displaced` says that the stream had a place and lost it. Raises NotReady, ModelNotFound, BadGrammar,
-        LanguageNotSupported, or AtCapacity (with `retry_after` from the observed turnover) when all refuse.
+        LanguageNotSupported, BadRequest (phrases), or AtCapacity (with `retry_after` from the observed turnover) when all refuse.
         """
         wanted = model or self.default_model
         self._check(wanted, options)
@@ -206,6 +207,8 @@ class Pool:
             raise LanguageNotSupported(options.language, model, info.languages, info.advice)
         if options.grammar is not None and not info.grammars:
             raise BadGrammar(f"model '{model}' has no grammar mode")
+        if options.phrases and not info.phrases:
+            raise BadRequest(f"model '{model}' can't be told which phrases to expect: leave 'phrases' out")
 
     # ---- from the links ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from voxfleet.errors import EngineError
 from voxfleet.scheduling.places import Place
 from voxfleet.scheduling.work import Plan
 from voxfleet.speech import Hypothesis
+from voxfleet.wire.phrases import Phrase
 
 END_OF_TURN = 1
 """Bit of an increment's flags: the turn ends after these samples."""
@@ -41,6 +42,8 @@ class EngineInfo:
     word_times: bool = True
     grammars: bool = False
     """Accepts TrackOptions.grammar."""
+    phrases: bool = False
+    """Accepts TrackOptions.phrases."""
     context: float = 0.0
     """Seconds of audio before a turn that shape how it is heard (state that outlives a turn); 0 = turns stand alone.
     A stream that moves to another worker in mid-turn is given so much of what came before, and its words are dropped."""
@@ -56,6 +59,8 @@ class TrackOptions:
     language: str = "en"
     grammar: str | None = None
     """A closed vocabulary: the name of a built-in grammar ('digits') or the text of a JSGF grammar."""
+    phrases: tuple[Phrase, ...] = ()
+    """Words that are likelier here than elsewhere: names of products and people."""
     recorded: bool = False
     """Recorded work waits whenever live work is there."""
 
@@ -94,7 +99,8 @@ class Engine(Protocol):
     def take(self, options: TrackOptions) -> Place:
         """A place for one stream, with all state of earlier streams gone. Returns at once.
 
-        Raises AtCapacity when none is free, LanguageNotSupported or BadGrammar when the options can't be met.
+        Raises AtCapacity when none is free, LanguageNotSupported, BadGrammar or BadRequest (phrases it can't spell) when
+        the options can't be met.
         """
         ...
 

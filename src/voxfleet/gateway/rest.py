@@ -29,6 +29,7 @@ from voxfleet.gateway.live import LiveCalls
 from voxfleet.serving.conversation import House
 from voxfleet.serving.offline import Recording, transcribe
 from voxfleet.telemetry.tracing import Tracing
+from voxfleet.wire import phrases
 from voxfleet.wire.transcript import Format, lines_of, render
 
 HOSTED_NAMES = frozenset(
@@ -41,7 +42,9 @@ HOSTED_NAMES = frozenset(
         "gpt-4o-transcribe-diarize",
     }
 )
-USED = frozenset({"file", "model", "language", "response_format", "timestamp_granularities[]", "grammar", "stream"})
+USED = frozenset(
+    {"file", "model", "language", "response_format", "timestamp_granularities[]", "grammar", "phrases", "stream"}
+)
 IGNORED = frozenset({"prompt", "temperature", "include[]", "chunking_strategy", "timestamp_granularities"})
 """Accepted and without effect: hints that no engine of this version takes."""
 FORM_OVERHEAD = 65_536
@@ -77,10 +80,13 @@ class Transcriptions:
             model = self._model(_text(form, "model"))
             language = _text(form, "language") or self._language(model)
             grammar = _text(form, "grammar")
+            expected = phrases.parse(_joined(form, "phrases"))
             data = await upload.read()
         async with self._room:
             with self._tracing.span("file", bytes=len(data)):
-                recording = await transcribe(self._house, data, language=language, model=model, grammar=grammar)
+                recording = await transcribe(
+                    self._house, data, language=language, model=model, grammar=grammar, phrases=expected
+                )
         return _answer(style, recording)
 
     def _model(self, asked: str | None) -> str | None:
@@ -129,6 +135,14 @@ def _text(form: FormData, name: str) -> str | None:
     if isinstance(value, UploadFile):
         raise BadValue(name, "a file", "text")
     return value or None
+
+
+def _joined(form: FormData, name: str) -> str:
+    """All values of a field that may be given more than once."""
+    values = [value for value in form.getlist(name) if value]
+    if any(isinstance(value, UploadFile) for value in values):
+        raise BadValue(name, "a file", "text")
+    return ",".join(map(str, values))
 
 
 def _style(form: FormData) -> Format:

@@ -44,7 +44,7 @@ class Streams:
             try:
                 if self._live.draining:
                     raise Draining
-                query = dict(socket.query_params)
+                query = _query(socket)
                 options = native.parse_query(query)
                 resumed = self._resumed(query)
                 conversation = Conversation(self._house, options, resumed=resumed)
@@ -209,6 +209,14 @@ class Wire:
         if conversation.crowded and not self._crowded.is_set():
             self.protocol.pause()
             self._crowded.set()
+
+
+def _query(socket: WebSocket) -> dict[str, str]:
+    """The query; phrases may be given one by one, as `phrases=a&phrases=b`."""
+    query = dict(socket.query_params)
+    if "phrases" in query:
+        query["phrases"] = ",".join(filter(None, socket.query_params.getlist("phrases")))
+    return query
 
 
 def _done(conversation: Conversation) -> native.DoneMessage:

@@ -10,6 +10,7 @@ from voxfleet.serving.conversation import Conversation, House
 from voxfleet.speech import Final, Seconds
 from voxfleet.wire.commands import Audio, Finish
 from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.phrases import Phrase
 
 BLOCK_SECONDS = 1.0
 """Audio handed over at a time; between two blocks live calls have their turn on the event loop."""
@@ -26,7 +27,13 @@ class Recording:
 
 
 async def transcribe(
-    house: House, file: bytes, *, language: str, model: str | None = None, grammar: str | None = None
+    house: House,
+    file: bytes,
+    *,
+    language: str,
+    model: str | None = None,
+    grammar: str | None = None,
+    phrases: tuple[Phrase, ...] = (),
 ) -> Recording:
     """All finals of a file, its channels mixed down to one stream.
 
@@ -36,7 +43,13 @@ async def transcribe(
     frames, rate = await loop.run_in_executor(None, decode_file, file)
     mono = np.ascontiguousarray(frames.mean(axis=1, dtype=np.float32))
     options = StreamOptions(
-        language=language, encoding=Encoding.FLOAT32, sample_rate=rate, interim=False, model=model, grammar=grammar
+        language=language,
+        encoding=Encoding.FLOAT32,
+        sample_rate=rate,
+        interim=False,
+        model=model,
+        grammar=grammar,
+        phrases=phrases,
     )
     conversation = Conversation(house, options, recorded=True)
     await conversation.open()

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from voxfleet.errors import BadMessage, BadValue, UnknownParameter, VoxfleetError
 from voxfleet.speech import Event, Final, Flushed, Partial, Settled, SpeechStarted, text_of
-from voxfleet.wire import commands
+from voxfleet.wire import commands, phrases
 from voxfleet.wire.options import Encoding, StreamOptions
 from voxfleet.wire.resume import MAX_TOKEN
 
@@ -313,6 +313,7 @@ QUERY: dict[str, str] = {
     "model": "a model this server serves (default: its first)",
     "words": "true or false: words with times in finals (default true)",
     "grammar": "a closed vocabulary: digits, or the text of a JSGF grammar (engines that can)",
+    "phrases": "names to expect: Voxfleet:4,Chișinău; at most 100 of 50 characters, weights 0 to 10, else 2 (engines that can)",
     "resume": "the newest token of a stream that lost its connection, to go on with it (default: a new stream)",
 }
 """Every query parameter and what it means; docs/protocol.md prints it."""
@@ -353,6 +354,7 @@ def parse_query(query: dict[str, str]) -> StreamOptions:
         model=query.get("model") or None,
         words=_boolean(query, "words"),
         grammar=grammar,
+        phrases=phrases.parse(query.get("phrases", "")),
     )
 
 

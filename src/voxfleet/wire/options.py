@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voxfleet.wire.phrases import Phrase
+
 
 class Encoding(StrEnum):
     """How the bytes of a stream hold its samples."""
@@ -43,3 +45,5 @@ class StreamOptions:
     words: bool = True
     """Put words with times into finals."""
     grammar: str | None = None
+    phrases: tuple[Phrase, ...] = ()
+    """Words the caller expects, beside all others."""

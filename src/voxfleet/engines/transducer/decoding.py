@@ -15,6 +15,7 @@ from torch import Tensor
 
 from voxfleet.engines.transducer.arena import Arena, Batch
 from voxfleet.engines.transducer.model import Transducer
+from voxfleet.engines.transducer.phrases import PhraseBook, Walk
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class _Rows:
     pointer: Tensor
     symbols: Tensor
     count: Tensor
+    walk: Walk | None
+    """None where no row of the batch expects any phrase."""
 
 
 class Decoder:
@@ -42,6 +45,7 @@ class Decoder:
         nothing = [torch.zeros_like(each[:1]) for each in arena.hidden]
         with torch.inference_mode():
             said, hidden, cell = model.decoder(start, nothing, nothing)
+        self.phrases = PhraseBook(arena.scratch + 1, arena.prediction.device)
         self._start = (said, hidden, cell)
         """The prediction before the first label, (1, d)."""
 
@@ -57,10 +61,11 @@ class Decoder:
         for counter in (arena.pointer, arena.symbols, arena.count):
             counter.index_copy_(0, row, zero)
         arena.valid.index_copy_(0, row, batch.frames)
+        self.phrases.begin(row, fresh[:, 0])
         arena.encoded[:, : encoded.shape[1]].index_copy_(0, row, encoded)
 
-    def burst(self, row: Tensor, iterations: int) -> None:
-        """So many iterations for these rows, (b,). Rows that are through stay as they are."""
+    def burst(self, row: Tensor, iterations: int, width: int = 0) -> None:
+        """So many iterations for these rows, (b,). Rows that are through stay as they are. `width`: of their phrases."""
         arena = self._arena
         rows = _Rows(
             prediction=arena.prediction.index_select(0, row),
@@ -69,6 +74,7 @@ class Decoder:
             pointer=arena.pointer.index_select(0, row),
             symbols=arena.symbols.index_select(0, row),
             count=arena.count.index_select(0, row),
+            walk=self.phrases.walk(row, width) if width else None,
         )
         valid = arena.valid.index_select(0, row)
         for _ in range(iterations):
@@ -80,6 +86,8 @@ class Decoder:
         arena.pointer.index_copy_(0, row, rows.pointer)
         arena.symbols.index_copy_(0, row, rows.symbols)
         arena.count.index_copy_(0, row, rows.count)
+        if rows.walk is not None:
+            self.phrases.keep(row, rows.walk)
 
     def _iterate(self, row: Tensor, valid: Tensor, rows: _Rows) -> None:
         arena = self._arena
@@ -87,6 +95,8 @@ class Decoder:
         frames = arena.encoded[row[:, None], ahead.clamp(max=arena.chunk - 1)]
         logits = self._model.joint(frames, rows.prediction[:, None])
         said = logits.argmax(-1)
+        if rows.walk is not None:
+            said = rows.walk.lean(logits, said, self._blank)
         speaks = (said != self._blank) & (ahead < valid[:, None])
         emits = speaks.any(1)
         skipped = torch.where(emits, speaks.to(torch.int64).argmax(1), self.look)
@@ -102,6 +112,8 @@ class Decoder:
         rows.pointer = frame + forced
         rows.count = rows.count + emits
         self._predict(label, emits[:, None], rows)
+        if rows.walk is not None:
+            rows.walk.follow(label, emits)
 
     def _write(self, row: Tensor, count: Tensor, label: Tensor, frame: Tensor, logits: Tensor) -> None:
         """Rows that emit nothing write into their next free entry, which does not count."""

@@ -15,13 +15,14 @@ from voxfleet.engines.port import EngineInfo, Heard, Increments, TrackOptions
 from voxfleet.engines.transducer.arena import COLUMNS
 from voxfleet.engines.transducer.layout import Layout
 from voxfleet.engines.transducer.loading import Loading, Machine, load_folder, load_random
+from voxfleet.engines.transducer.phrases import Speller
 from voxfleet.engines.transducer.runner import FIRST, FLOOR, FRAMES, LIMIT, ORIGIN, PROMPT, ROW, Emissions, Pass
 from voxfleet.engines.transducer.transcript import Transcript
 from voxfleet.engines.transducer.turns import Frames, Turns, Writes
 from voxfleet.errors import BadGrammar, LanguageNotSupported
 from voxfleet.scheduling.places import Place, Places
 from voxfleet.scheduling.work import Plan
-from voxfleet.speech import SAMPLE_RATE, Hypothesis, hears
+from voxfleet.speech import SAMPLE_RATE, Hypothesis, Seconds, Word, hears
 
 FRAME_SECONDS = 0.08
 """Of an encoder frame; a chunk is look-ahead + 1 of them."""
@@ -70,6 +71,7 @@ class TransducerEngine:
         self._places = Places(count)
         self._turns = Turns(count, loading.ring.capacity, round(REFRESH_SECONDS / FRAME_SECONDS))
         self._prompts = np.zeros(count, np.int64)
+        self._speller = Speller(loading.vocabulary)
         self._transcripts: list[Transcript | None] = [None] * count
         self.info = EngineInfo(
             name=loading.name,
@@ -77,6 +79,7 @@ class TransducerEngine:
             places=count,
             chunk_ms=loading.chunk_ms,
             step_seconds=STEP_SECONDS,
+            phrases=not loading.name.startswith(RANDOM),
             device=loading.device_name,
         )
 
@@ -86,9 +89,12 @@ class TransducerEngine:
         prompt = self._loading.prompt_of(options.language)
         if options.grammar is not None:
             raise BadGrammar(f"{self.info.name} hears open speech and takes no grammar")
+        trie = self._speller.trie(options.phrases) if options.phrases else None
         place = self._places.take()
         self._turns.begin(place.index)
         self._prompts[place.index] = prompt
+        if trie is not None:
+            self.runner.phrases.put(place.index, trie)
         self._transcripts[place.index] = None
         return place
 
@@ -120,6 +126,7 @@ class TransducerEngine:
     def free(self, place: Place) -> None:
         self._places.free(place)
         self._turns.begin(place.index)
+        self.runner.phrases.clear(place.index)
         self._transcripts[place.index] = None
 
     def check(self) -> None:
@@ -192,7 +199,7 @@ class TransducerEngine:
         for index in places[self._turns.ended(places)].tolist():
             while (samples := self._turns.over(index)) is not None:
                 transcript = self._transcripts[index]
-                words = transcript.close() if transcript is not None else ()
+                words = within(transcript.close(), samples / SAMPLE_RATE) if transcript is not None else ()
                 language = (transcript.language if transcript is not None else None) or ""
                 turn, heard = int(self._turns.number[index]), samples / SAMPLE_RATE
                 said.append(Heard(owners[index], Hypothesis(turn, words, (), heard, final=True, language=language)))
@@ -206,3 +213,12 @@ class TransducerEngine:
         if transcript is None:
             return Hypothesis(turn, (), (), heard)
         return Hypothesis(turn, transcript.stable, transcript.unstable, heard)
+
+
+def within(words: tuple[Word, ...], seconds: Seconds) -> tuple[Word, ...]:
+    """The words of a turn of this length. A label can lie in a frame that reaches beyond the end of its turn, which
+    nobody knew when it was said."""
+    return tuple(
+        word if word.end <= seconds else Word(word.text, min(word.start, seconds), seconds, word.confidence)
+        for word in words
+    )

@@ -12,6 +12,7 @@ from voxfleet.engines.transducer.features import LogMel
 from voxfleet.engines.transducer.languages import AUTO
 from voxfleet.engines.transducer.layout import SHAPES, FeatureShape, Layout, Shape
 from voxfleet.engines.transducer.model import Transducer
+from voxfleet.engines.transducer.quantised import quantise
 from voxfleet.engines.transducer.ring import AudioRing
 from voxfleet.engines.transducer.runner import Runner
 from voxfleet.engines.transducer.tokens import Vocabulary
@@ -72,6 +73,7 @@ class Loading:
 def load_folder(layout: Layout, machine: Machine) -> Loading:
     """A model folder. Raises SettingsError."""
     vocabulary = layout.vocabulary()
+    vocabulary.encode("a")  # the tokenizer loads now, not when the first stream expects phrases
 
     def fill(model: Transducer, dtype: torch.dtype, device: torch.device) -> None:
         load(model, layout.folder, dtype, device)
@@ -113,13 +115,17 @@ def _assemble(
     precision = find_precision(machine.precision, device)
     chunk_ms = _chunks(machine.chunks, shape)
     chunk = chunk_ms[-1] // FRAME_MS
-    places = fit(shape, machine.places, chunk, precision, device)
+    places = fit(shape, machine.places, chunk, precision, device, machine.threads)
     if device.type == "cpu":
         torch.set_num_threads(machine.threads or cores())
+    else:
+        torch.cuda.set_device(device)
     with torch.device("meta"):
         model = Transducer(shape)
     fill(model, precision.dtype, device)
     model.prepare(chunk)
+    if precision.quantised:
+        quantise(model)
     arena = Arena(shape, places, chunk, precision.dtype, device)
     ring = AudioRing(places + 1, sizes.RING_SECONDS * SAMPLE_RATE, device)
     on_gpu = device.type == "cuda"

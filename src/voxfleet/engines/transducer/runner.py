@@ -8,7 +8,7 @@ work in the arena's scratch row and are not told.
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from voxfleet.engines.transducer.arena import COLUMNS, Arena, Batch
 from voxfleet.engines.transducer.decoding import Decoder
 from voxfleet.engines.transducer.features import ENDLESS, LogMel
 from voxfleet.engines.transducer.model import Transducer
+from voxfleet.engines.transducer.phrases import CAPACITY, PhraseBook
 from voxfleet.engines.transducer.ring import AudioRing
 
 ROW, FIRST, FRAMES, FLOOR, LIMIT, ORIGIN, PROMPT = range(len(COLUMNS))
@@ -51,6 +52,8 @@ class Pass:
     chunk: int
     columns: Tensor
     host: Tensor
+    width: int = 0
+    """Of the phrases its rows expect."""
     done: "torch.cuda.Event | None" = None
 
 
@@ -82,6 +85,11 @@ class Runner:
         self._buckets = tuple(buckets)
         self._graphs = Graphs(device, arena.scratch) if device.type == "cuda" else None
 
+    @property
+    def phrases(self) -> PhraseBook:
+        """What the streams of its rows expect."""
+        return self._decoder.phrases
+
     def most_rows(self, chunk: int) -> int:
         """Rows that one pass over chunks of so many frames takes."""
         most = max(1, self._frames_per_pass // chunk)
@@ -97,7 +105,8 @@ class Runner:
         pinned = torch.from_numpy(padded)
         if self._graphs is not None:
             pinned = pinned.pin_memory()
-        started = Pass(rows, chunk, pinned.to(self.device, non_blocking=True), pinned)
+        width = self.phrases.width(columns[ROW])
+        started = Pass(rows, chunk, pinned.to(self.device, non_blocking=True), pinned, width)
         self._run(("pass", padded.shape[1], chunk), started.columns, lambda given: self._network(given, chunk))
         self._decode(started, self._expected(chunk))
         self.launches += 1
@@ -128,8 +137,12 @@ class Runner:
 
     def _decode(self, started: Pass, bursts: int) -> None:
         size = started.columns.shape[1]
+
+        def burst(given: Tensor) -> None:
+            self._decoder.burst(given[ROW], BURST, started.width)
+
         for _ in range(bursts):
-            self._run(("burst", size, 0), started.columns, lambda given: self._decoder.burst(given[ROW], BURST))
+            self._run(("burst", size, started.width), started.columns, burst)
             self.bursts += 1
         row = started.columns[ROW, : started.rows]
         arena = self._arena
@@ -182,6 +195,7 @@ class Runner:
         else:
             self._graphs.run(key, columns, function)
 
+    @torch.inference_mode()
     def warm(self, chunks: Sequence[int], places: int) -> None:
         """Capture every graph that so many places need, so that no live step waits for it. Does nothing on the CPU."""
         if self._graphs is None:
@@ -192,7 +206,9 @@ class Runner:
                 if size <= self.most_rows(chunk):
                     columns = np.zeros((len(COLUMNS), size), np.int64)
                     columns[ROW], columns[FRAMES], columns[LIMIT] = self._arena.scratch, chunk, ENDLESS
-                    self.collect(self.launch(columns, chunk))
+                    started = self.launch(columns, chunk)
+                    self._decode(replace(started, width=CAPACITY), 1)
+                    self.collect(started)
 
 
 class Graphs:

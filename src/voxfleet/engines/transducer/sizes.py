@@ -15,6 +15,10 @@ FREE_SHARE = 0.9
 """Of a card's free memory that is counted on: CUDA's own libraries, graphs and fragments take the rest."""
 SLOT_ALIGNMENT = 8
 """Keys kept per stream are a multiple of this."""
+PHRASE_NODES = 2_048
+"""Nodes of one stream's trie of phrases."""
+STAGE_COPIES = 4
+"""The first stage's output exists so often at once: convolved, rectified, masked, padded."""
 _LABEL_BYTES = 12
 """Of one emitted label: the label, its frame and its score."""
 _COUNTER_BYTES = 4 * 8
@@ -40,7 +44,7 @@ def places_within(shape: Shape, memory: int, bytes_per_value: int, chunk: int = 
 
 
 def place_bytes(shape: Shape, bytes_per_value: int, chunk: int = 0) -> int:
-    """Memory (bytes) of one stream: its caches in the arena and its audio."""
+    """Memory (bytes) of one stream: its caches in the arena, its audio, and room for the phrases it expects."""
     chunk = chunk or shape.lookaheads[-1] + 1
     slots = -(-(shape.left + chunk) // SLOT_ALIGNMENT) * SLOT_ALIGNMENT
     first, second, _ = subsampled_bins(shape)
@@ -50,7 +54,12 @@ def place_bytes(shape: Shape, bytes_per_value: int, chunk: int = 0) -> int:
         + shape.subsampling_channels * (first + second)
         + (2 * shape.decoder_layers + 1 + chunk) * shape.decoder_hidden
     )
-    return values * bytes_per_value + chunk * shape.max_symbols * _LABEL_BYTES + _COUNTER_BYTES + ring_bytes()
+    return values * bytes_per_value + chunk * shape.max_symbols * _LABEL_BYTES + _COUNTER_BYTES + ring_bytes() + phrase_bytes()
+
+
+def phrase_bytes() -> int:
+    """Memory (bytes) of the trie of one stream's phrases, and of where it is in it."""
+    return PHRASE_NODES * 3 * 4 + 8
 
 
 def ring_bytes() -> int:
@@ -59,10 +68,15 @@ def ring_bytes() -> int:
 
 
 def workspace_bytes(shape: Shape, bytes_per_value: int, pass_frames: int = PASS_FRAMES) -> int:
-    """Memory (bytes) of the activations of one pass: the widest layer, its inputs, and the first subsampling stage."""
+    """Memory (bytes) of the activations of one pass: the first subsampling stage and what is made of it on the way to
+    the second, the widest layer and its inputs, and the keys and values of its rows, gathered for one layer.
+
+    Rows are counted for chunks of two frames, of which a pass holds most.
+    """
     first = subsampled_bins(shape)[0]
-    stage = 4 * shape.subsampling_channels * first  # four half-rate frames make one encoder frame
-    return pass_frames * (shape.ff + 4 * shape.hidden + stage) * bytes_per_value
+    stage = STAGE_COPIES * 4 * shape.subsampling_channels * first  # four half-rate frames make one encoder frame
+    gathered = (shape.left + shape.lookaheads[-1] + 1) * 2 * shape.hidden // 2
+    return pass_frames * (shape.ff + 4 * shape.hidden + stage + gathered) * bytes_per_value
 
 
 def parameters(shape: Shape) -> int:

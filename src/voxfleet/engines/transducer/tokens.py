@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import DecodeError, Struct, ValidationError, field, json
 
 from voxfleet.errors import SettingsError
+from voxfleet.speech import UNSPACED
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,8 +25,7 @@ TERMINAL = frozenset(".,!?;:…%)]}»。，、！？；：）」』】》〉％�
 
 _LANGUAGE = re.compile(r"<([a-z]{2,3}-[A-Z]{2,4}|[a-z]{2})>")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_UNSPACED = re.compile("[⺀-⿟\u3000-ヿ㐀-䶿一-鿿豈-﫿\uff00-\uffef\U00020000-\U0003ffff]")
-"""Han, Kana and their punctuation: scripts that put no space between words."""
+_UNSPACED = re.compile(UNSPACED)
 _LEANING = frozenset("ーぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ々ゝゞヽヾ〜～・")
 """Kana and marks that lean on the letter before and so begin no word."""
 

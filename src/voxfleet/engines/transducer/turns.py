@@ -193,9 +193,12 @@ class Turns:
             self._ends.setdefault(place, deque()).append(int(self._received[place]))
 
     def _needed(self, places: Ints) -> Ints:
-        """The earliest position that is needed once more."""
-        needed: Ints = self._origin[places] + np.maximum(0, self.done[places] * FRAME - LOOKBACK)
-        return needed
+        """The earliest position that is needed once more. The last frames of a turn reach beyond its end: there the
+        next turn begins."""
+        needed = self._origin[places] + np.maximum(0, self.done[places] * FRAME - LOOKBACK)
+        end = self._end[places]
+        result: Ints = np.where(end == NO_END, needed, np.minimum(needed, end))
+        return result
 
     def _left(self, places: Ints) -> tuple[Ints, NDArray[np.bool_], Ints]:
         """Complete frames that wait, whether the turn ends with them, and the samples of the turn."""
