@@ -72,14 +72,28 @@ def hypotheses(heard: Sequence[Heard], place: Place) -> list[Hypothesis]:
     return [each.hypothesis for each in mine]
 
 
+def ready(engine: Engine, *places: Place) -> bool:
+    """Whether a step with the smallest chunk has something to do for any of them."""
+    indices = np.array([place.index for place in places], np.uint32)
+    return bool(engine.ready(indices, engine.info.chunk_ms[0]).any())
+
+
+def worked(engine: Engine, *places: Place) -> list[Heard]:
+    """A step over these places, and as many more as it takes until none of them has anything left; what was said."""
+    heard = list(engine.step(planned(*places)))
+    while ready(engine, *places):
+        heard += engine.step(planned(*places))
+    return heard
+
+
 def say(engine: Engine, place: Place, samples: NDArray[np.int16], by: int = STEP) -> list[Hypothesis]:
-    """Say one turn in increments of `by` samples with a step after each; everything heard, the final last."""
+    """Say one turn in increments of `by` samples with the steps each needs; everything heard, the final last."""
     said: list[Hypothesis] = []
     for begin in range(0, len(samples), by):
         engine.hear(columns((place, samples[begin : begin + by], False)))
-        said += hypotheses(engine.step(planned(place)), place)
+        said += hypotheses(worked(engine, place), place)
     engine.hear(columns((place, NOTHING, True)))
-    said += hypotheses(engine.step(planned(place)), place)
+    said += hypotheses(worked(engine, place), place)
     assert [each.final for each in said].count(True) == 1
     assert said[-1].final
     return said

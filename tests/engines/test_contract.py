@@ -2,23 +2,34 @@
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.engines.hearing import NOTHING, STEP, columns, hypotheses, planned, say, spoken, words
+from tests.engines.hearing import NOTHING, STEP, columns, hypotheses, planned, ready, say, spoken, words, worked
 from tests.fakes.fake_engine import FakeEngine
 from voxfleet.engines.embedded import EmbeddedEngine
 from voxfleet.engines.port import Engine, TrackOptions
 from voxfleet.errors import AtCapacity, BadGrammar, LanguageNotSupported
 from voxfleet.scheduling.places import Place
-from voxfleet.speech import SAMPLE_RATE
+from voxfleet.speech import SAMPLE_RATE, Word
 
 PLACES = 3
-SENTENCES = ("go forward ten meters", "the weather is very good today", "please call me back tomorrow morning")
+SENTENCES = ("three one four one five", "nine two six five three five", "eight nine seven nine three two three")
+"""What every engine knows."""
 
-ENGINES: dict[str, Callable[[int], Engine]] = {"fake": FakeEngine, "embedded": EmbeddedEngine}
+
+def _digits(places: int) -> Engine:
+    """The transducer on a CPU, with the little network of this repository."""
+    pytest.importorskip("torch", reason="the extra 'gpu' is not installed")
+    from voxfleet.engines.transducer.engine import TransducerEngine
+
+    return TransducerEngine(str(Path(__file__).parents[2] / "models/digits"), places, threads=1)
+
+
+ENGINES: dict[str, Callable[[int], Engine]] = {"fake": FakeEngine, "embedded": EmbeddedEngine, "digits": _digits}
 """How to make each engine with so many places. A new engine is held to its port by one line here."""
 
 
@@ -56,6 +67,14 @@ def taken(shared_engine: Engine) -> Iterator[Taken]:
     assert len({place.index for place in again}) == PLACES, "a place was lost or given twice"
     for place in again:
         shared_engine.free(place)
+
+
+def same(words: tuple[Word, ...], others: tuple[Word, ...]) -> None:
+    """To the letter and to the time; confidences but for rounding, which depends on how many rows a product has."""
+    assert [(word.text, word.start, word.end) for word in words] == [
+        (word.text, word.start, word.end) for word in others
+    ]
+    assert [word.confidence for word in words] == pytest.approx([word.confidence for word in others], rel=1e-3)
 
 
 @pytest.fixture
@@ -99,9 +118,12 @@ def test_every_end_of_turn_has_one_final_in_order(taken: Taken, speech: list[NDA
     alone = [words(say(taken.engine, taken.take(), each)[-1]) for each in speech[:2]]
     taken.engine.hear(columns((place, speech[0], True), (place, speech[1], True), (place, NOTHING, True)))
     taken.engine.hear(columns((place, speech[1][:STEP], False)))
-    said = hypotheses(taken.engine.step(planned(place)), place)
-    assert [(each.turn, each.final) for each in said] == [(0, True), (1, True), (2, True), (3, False)]
-    assert [words(each) for each in said[:3]] == [*alone, ""]
+    said = hypotheses(worked(taken.engine, place), place)
+    assert [each.turn for each in said] == sorted(each.turn for each in said)
+    finals = [each for each in said if each.final]
+    assert [each.turn for each in finals] == [0, 1, 2]
+    assert (said[-1].turn, said[-1].final) == (3, False)
+    assert [words(each) for each in finals] == [*alone, ""]
     assert not taken.engine.step(planned(place)), "a step with nothing new said something"
 
 
@@ -130,7 +152,8 @@ def test_stable_words_are_never_withdrawn(taken: Taken, speech: list[NDArray[np.
 def test_words_do_not_depend_on_how_the_audio_arrives(taken: Taken, speech: list[NDArray[np.int16]], by: int) -> None:
     in_steps = say(taken.engine, taken.take(), speech[0])[-1]
     otherwise = say(taken.engine, taken.take(), speech[0], by)[-1]
-    assert otherwise == in_steps
+    assert (otherwise.turn, otherwise.heard, otherwise.final) == (in_steps.turn, in_steps.heard, in_steps.final)
+    same(otherwise.words, in_steps.words)
 
 
 def test_batched_equals_alone(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
@@ -147,12 +170,13 @@ def test_batched_equals_alone(taken: Taken, speech: list[NDArray[np.int16]]) -> 
             if begin < len(each)
         ]
         taken.engine.hear(columns(*rows))
-        for heard in taken.engine.step(planned(*places)):
+        for heard in worked(taken.engine, *places):
             assert heard.error is None
             if heard.hypothesis.final:
                 assert heard.place not in finals
                 finals[heard.place] = heard.hypothesis
-    assert [finals[place].words for place in places] == [each.words for each in alone]
+    for place, each in zip(places, alone, strict=True):
+        same(finals[place].words, each.words)
 
 
 def test_a_reused_place_remembers_nothing(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
@@ -181,7 +205,9 @@ def test_a_plan_for_an_earlier_tenant_moves_nothing(taken: Taken, speech: list[N
     place = taken.take()
     taken.engine.hear(columns((place, speech[0], True)))
     assert not taken.engine.step(planned(before))
-    assert [each.final for each in hypotheses(taken.engine.step(planned(before, place)), place)] == [True]
+    said = hypotheses(taken.engine.step(planned(before, place)), place) + hypotheses(worked(taken.engine, place), place)
+    assert [each.final for each in said].count(True) == 1
+    assert said[-1].final
 
 
 def test_turns_too_short_to_hold_a_word_are_empty_finals(taken: Taken) -> None:
@@ -191,3 +217,45 @@ def test_turns_too_short_to_hold_a_word_are_empty_finals(taken: Taken) -> None:
         said = hypotheses(taken.engine.step(planned(place)), place)
         assert [(each.turn, each.final, each.words) for each in said] == [(turn, True, ())]
         assert said[0].heard == pytest.approx(samples / SAMPLE_RATE)
+
+
+def test_ready_says_what_a_step_has_something_to_do_for(taken: Taken) -> None:
+    one, other = taken.take(), taken.take()
+    chunks = taken.engine.info.chunk_ms
+
+    def of(chunk_ms: int) -> list[bool]:
+        indices = np.array([other.index, one.index, other.index], np.uint32)
+        return [bool(each) for each in taken.engine.ready(indices, chunk_ms)]
+
+    assert [of(chunk_ms) for chunk_ms in chunks] == [[False] * 3] * len(chunks), "nothing waits"
+    for chunk_ms in chunks:
+        sound = np.full(chunk_ms * SAMPLE_RATE // 1000, 300, np.int16)
+        taken.engine.hear(columns((one, sound[: len(sound) // 4], False)))
+        assert of(chunk_ms) == [False] * 3, "a quarter of a chunk waits"
+        taken.engine.hear(columns((one, sound[len(sound) // 4 :], False)))
+        assert of(chunk_ms) == [False, True, False], "a chunk waits"
+        worked(taken.engine, one)
+        assert of(chunk_ms) == [False] * 3, "it was worked on"
+        taken.engine.hear(columns((one, NOTHING, True)))
+        assert of(chunk_ms) == [False, True, False], "an end of turn waits"
+        worked(taken.engine, one)
+        assert of(chunk_ms) == [False] * 3, "the turn is final"
+    taken.engine.hear(columns((one, NOTHING, True)))
+    taken.free(one)
+    again = taken.take()
+    assert again.index == one.index
+    assert not ready(taken.engine, again), "what the earlier stream left waits for the next one"
+
+
+def test_a_step_works_on_no_more_of_a_place_than_declared(taken: Taken) -> None:
+    """So that a replay does not hold its neighbours up."""
+    place, most = taken.take(), taken.engine.info.step_seconds
+    taken.engine.hear(columns((place, np.full(SAMPLE_RATE * 12, 300, np.int16), True)))
+    heard = 0.0
+    while ready(taken.engine, place):
+        said = hypotheses(taken.engine.step(planned(place)), place)
+        assert said, "a step that was to have something to do said nothing"
+        assert not most or said[-1].heard <= heard + most + 0.001
+        heard = said[-1].heard
+    assert said[-1].final
+    assert heard == pytest.approx(12)

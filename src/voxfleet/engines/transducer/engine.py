@@ -5,6 +5,7 @@ the device likes, and turns their labels into words. While a pass runs, the next
 one before are spelled. State is made anew where a turn ends and after a long silence within one.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from voxfleet.engines.transducer.phrases import Speller
 from voxfleet.engines.transducer.runner import FIRST, FLOOR, FRAMES, LIMIT, ORIGIN, PROMPT, ROW, Emissions, Pass
 from voxfleet.engines.transducer.transcript import Transcript
 from voxfleet.engines.transducer.turns import Frames, Turns, Writes
-from voxfleet.errors import BadGrammar, LanguageNotSupported
+from voxfleet.errors import BadGrammar, EngineFailed, LanguageNotSupported
 from voxfleet.scheduling.places import Place, Places
 from voxfleet.scheduling.work import Plan
 from voxfleet.speech import SAMPLE_RATE, Hypothesis, Seconds, Word, hears
@@ -32,6 +33,7 @@ STEP_SECONDS = 2.24
 REFRESH_SECONDS = 10.0
 """Silence in a turn after which its state is made anew: these models drift when nothing is said for long."""
 RANDOM = "random:"
+OVERFLOW = "the network's numbers overflowed in this stream"
 
 
 class TransducerEngine:
@@ -73,6 +75,8 @@ class TransducerEngine:
         self._prompts = np.zeros(count, np.int64)
         self._speller = Speller(loading.vocabulary)
         self._transcripts: list[Transcript | None] = [None] * count
+        self._broken: set[int] = set()
+        """Places for which the network said what is no number."""
         self.info = EngineInfo(
             name=loading.name,
             languages=loading.languages,
@@ -120,6 +124,9 @@ class TransducerEngine:
             touched.update(frames.places.tolist())
             self._write(self._turns.refill())
         self._close_over(places, owners, said, touched)
+        said.extend(Heard(owners[index], error=EngineFailed(OVERFLOW)) for index in sorted(self._broken))
+        touched -= self._broken
+        self._broken.clear()
         said.extend(Heard(owners[index], self._hypothesis(index)) for index in sorted(touched))
         return said
 
@@ -185,6 +192,9 @@ class TransducerEngine:
         at = 0
         labels, offsets = emissions.labels[row, :count].tolist(), emissions.frames[row, :count].tolist()
         for label, offset, score in zip(labels, offsets, emissions.scores[row, :count].tolist(), strict=True):
+            if not math.isfinite(score):
+                self._broken.add(place)
+                return at
             at = first + offset
             begin, end = min(at * FRAME_SECONDS, seconds), min((at + 1) * FRAME_SECONDS, seconds)
             transcript.add(label, begin, end, score)
@@ -197,7 +207,7 @@ class TransducerEngine:
     ) -> None:
         """Turns of which everything was worked on become final."""
         for index in places[self._turns.ended(places)].tolist():
-            while (samples := self._turns.over(index)) is not None:
+            while index not in self._broken and (samples := self._turns.over(index)) is not None:
                 transcript = self._transcripts[index]
                 words = within(transcript.close(), samples / SAMPLE_RATE) if transcript is not None else ()
                 language = (transcript.language if transcript is not None else None) or ""

@@ -38,6 +38,15 @@ class Writes:
     lengths: Ints
     samples: NDArray[np.int16]
 
+    def and_(self, other: "Writes") -> "Writes":
+        """Both."""
+        return Writes(
+            np.concatenate([self.places, other.places]),
+            np.concatenate([self.starts, other.starts]),
+            np.concatenate([self.lengths, other.lengths]),
+            np.concatenate([self.samples, other.samples]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Frames:
@@ -99,17 +108,33 @@ class Turns:
         ends = (increments.flags & END_OF_TURN) != 0
         alone = len(places) < 2 or bool((np.diff(np.sort(places)) > 0).all())
         room = self._capacity - (self._written[places] - self._needed(places))
-        if alone and not self._waiting and bool((lengths <= room).all()):
-            starts = self._written[places]
-            self._received[places] += lengths
-            self._written[places] += lengths
-            for place in places[ends].tolist():
-                self._mark_end(place)
-            return Writes(places, starts, lengths, increments.samples)
+        if not alone:
+            return self._queue(places, lengths, ends, increments.samples)
+        direct = lengths <= room
+        if self._waiting:
+            direct &= ~np.isin(places, np.fromiter(self._waiting, np.int64))
+        if direct.all():
+            return self._pass_on(places, lengths, ends, increments.samples)
+        theirs = np.repeat(direct, lengths)
+        passed = self._pass_on(places[direct], lengths[direct], ends[direct], increments.samples[theirs])
+        rest = ~direct
+        return passed.and_(self._queue(places[rest], lengths[rest], ends[rest], increments.samples[~theirs]))
+
+    def _pass_on(self, places: Ints, lengths: Ints, ends: NDArray[np.bool_], samples: NDArray[np.int16]) -> Writes:
+        """Audio that goes straight into the ring, each place once."""
+        starts = self._written[places]
+        self._received[places] += lengths
+        self._written[places] += lengths
+        for place in places[ends].tolist():
+            self._mark_end(place)
+        return Writes(places, starts, lengths, samples)
+
+    def _queue(self, places: Ints, lengths: Ints, ends: NDArray[np.bool_], samples: NDArray[np.int16]) -> Writes:
+        """Audio that has to wait its turn; what of it goes into the ring now."""
         begin = 0
         for place, length, end in zip(places.tolist(), lengths.tolist(), ends.tolist(), strict=True):
             if length:
-                self._waiting.setdefault(place, deque()).append(increments.samples[begin : begin + length].copy())
+                self._waiting.setdefault(place, deque()).append(samples[begin : begin + length].copy())
                 self._received[place] += length
             if end:
                 self._mark_end(place)

@@ -1,0 +1,1 @@
+"""The transducer, held to the reference implementation."""
