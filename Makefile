@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
+DEVICE ?= cpu
 SHARED := ../shared/audio/MANIFEST.tsv
 # LibriSpeech test-other where it is; its file names begin with the speaker. Without it the bundled call is measured.
 SPOKEN := $(if $(wildcard $(SHARED)),--audio $(SHARED) --match libri)
@@ -54,6 +55,9 @@ bench-fleet: $(DEV)  ## workers killed, drained and overrun: what 100 callers no
 bench-soak: $(DEV)  ## half an hour of callers who come, go and misbehave while workers are killed: memory, texts
 	@$(BIN)/python -m benchmarks.soak --minutes 30
 
+bench-transducer: $(DEV)  ## live streams per device of the transducer engine, 0.6 B shape; DEVICE=cuda:0 for a card (10 minutes)
+	@$(BIN)/voxfleet bench engine --engine transducer --shape nemotron-3.5-0.6b --random-weights --device $(DEVICE) --json reports/transducer.json
+
 bench-vad: $(DEV)  ## cost of speech detection, and what the gate changes (needs ../shared/audio)
 	@$(BIN)/python -m benchmarks.vad_cost
 	@$(BIN)/python -m benchmarks.vad_gate
@@ -93,4 +97,4 @@ $(DEV): $(RUN)
 		echo "meeteval could not be built (it needs a C++ compiler and Python's headers): tests of speaker scoring will be skipped"
 	@touch $@
 
-.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-fleet bench-soak bench-vad proto docs dist lock clean
+.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-fleet bench-soak bench-transducer bench-vad proto docs dist lock clean

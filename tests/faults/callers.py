@@ -62,10 +62,20 @@ class Told:
 class Caller:
     """Somebody who says one call and listens to the end of it."""
 
-    def __init__(self, number: int, call: Call, url: str, *, frames_at_once: int = 1, pace: float = 1.0) -> None:
-        """`pace` is how much faster than real time it talks."""
+    def __init__(
+        self,
+        number: int,
+        call: Call,
+        url: str,
+        *,
+        frames_at_once: int = 1,
+        pace: float = 1.0,
+        options: StreamOptions | None = None,
+    ) -> None:
+        """`pace` is how much faster than real time it talks; `options`: None = 16-bit PCM at 16 kHz, all channels."""
         self.told = Told(number, call, monotonic())
         self._url = url
+        self._options = options or StreamOptions(channels=call.channels)
         self._step = frames_at_once
         self._pace = pace
 
@@ -74,7 +84,7 @@ class Caller:
         told = self.told
         told.asked = monotonic()
         try:
-            async with connect(self._url, StreamOptions(channels=told.call.channels)) as stream:
+            async with connect(self._url, self._options) as stream:
                 told.answered = told.began = monotonic()
                 told.session = stream.ready.session
                 try:
@@ -139,10 +149,12 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(url: str | Sequence[str], calls: Sequence[Call], *, within: float = 1.0) -> AsyncIterator[Crowd]:
+async def crowd(
+    url: str | Sequence[str], calls: Sequence[Call], *, within: float = 1.0, options: StreamOptions | None = None
+) -> AsyncIterator[Crowd]:
     """Callers of these calls, who dial one after another `within` so many seconds; of several URLs in turn."""
     urls = [url] if isinstance(url, str) else list(url)
-    callers = [Caller(number, call, urls[number % len(urls)]) for number, call in enumerate(calls)]
+    callers = [Caller(number, call, urls[number % len(urls)], options=options) for number, call in enumerate(calls)]
 
     async def come(caller: Caller, after: float) -> Told:
         await asyncio.sleep(after)

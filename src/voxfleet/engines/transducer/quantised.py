@@ -22,7 +22,7 @@ def quantise(model: Transducer) -> None:
 
     Raises SettingsError where this torch has no such products (they are oneDNN's).
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         raise SettingsError("precision 'int8': this PyTorch is built without oneDNN; a CPU is then served with float32")
     for layer in model.encoder.layers:
         for name, module in list(layer.named_modules()):
@@ -49,7 +49,19 @@ class Int8Linear(nn.Module):
         size = x_nd.abs().amax(1, keepdim=True).clamp_min(1e-12)
         whole = (x_nd * (FULL_INPUT / size)).round_().add_(ZERO).to(torch.uint8)
         product: Tensor = torch.ops.onednn.qlinear_pointwise(
-            whole, 1 / FULL_INPUT, ZERO, self._packed, self._scale, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            whole,
+            1 / FULL_INPUT,
+            ZERO,
+            self._packed,
+            self._scale,
+            self._zeros,
+            None,
+            1.0,
+            0,
+            torch.float32,
+            "none",
+            [],
+            "",
         )
         product *= size
         if self._bias is not None:

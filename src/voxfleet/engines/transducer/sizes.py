@@ -54,7 +54,13 @@ def place_bytes(shape: Shape, bytes_per_value: int, chunk: int = 0) -> int:
         + shape.subsampling_channels * (first + second)
         + (2 * shape.decoder_layers + 1 + chunk) * shape.decoder_hidden
     )
-    return values * bytes_per_value + chunk * shape.max_symbols * _LABEL_BYTES + _COUNTER_BYTES + ring_bytes() + phrase_bytes()
+    return (
+        values * bytes_per_value
+        + chunk * shape.max_symbols * _LABEL_BYTES
+        + _COUNTER_BYTES
+        + ring_bytes()
+        + phrase_bytes()
+    )
 
 
 def phrase_bytes() -> int:

@@ -1,0 +1,1 @@
+"""What an engine holds, measured in real time through its port alone."""

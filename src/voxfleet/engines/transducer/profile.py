@@ -1,0 +1,82 @@
+"""What one step is made of: the launches of its pass, its dearest operators; and the speed of a bare matrix product here."""
+
+import time
+from statistics import median
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from voxfleet.engines.bench.closed import choir
+from voxfleet.engines.transducer.engine import TransducerEngine
+from voxfleet.engines.transducer.meter import MeteredRunner
+
+SQUARE = {"cuda": 8192, "cpu": 1536}
+"""Side of the matrices whose product is the ceiling: large enough to fill the machine."""
+QUICK_SQUARE = 512
+DEAREST = 12
+_LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
+
+
+def ceiling(device: torch.device, dtype: torch.dtype, *, quick: bool = False, repeats: int = 10) -> float:
+    """TFLOP/s of a large product of two random matrices."""
+    side = QUICK_SQUARE if quick else SQUARE[device.type]
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for number in range(repeats + 2):
+        begin = _now(device)
+        torch.mm(a, b)
+        end = _now(device)
+        if number >= 2:
+            seconds.append(end - begin)
+    return float(2 * side**3 / median(seconds) / 1e12)
+
+
+def launches(engine: TransducerEngine, runner: MeteredRunner, rows: int, chunk_ms: int) -> dict[str, object]:
+    """One step over so many rows under the profiler: what was launched, and what took longest."""
+    gpu = runner.device.type == "cuda"
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if gpu else [])
+    with choir(engine, rows, chunk_ms) as voices:
+        for _ in range(2):
+            voices.step()
+        before = runner.launches, runner.bursts
+        with profile(activities=activities, acc_events=True) as seen:
+            voices.step()
+        passes, bursts = runner.launches - before[0], runner.bursts - before[1]
+    events: list[Any] = list(seen.events() or [])
+    told: dict[str, object] = {"rows": rows, "passes": passes, "bursts": bursts}
+    if gpu:
+        told["device_kernels"] = sum(
+            str(e.device_type).endswith("CUDA") and not e.name.startswith("Mem") for e in events
+        )
+        told["host_launches"] = sum(event.name in _LAUNCHES for event in events)
+    else:
+        told["operators"] = sum(_outermost(event) for event in events)
+    return told | {"dearest": _dearest(seen, gpu=gpu)}
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _outermost(event: Any) -> bool:
+    """An operator that no other operator called: what the host has to order by itself."""
+    above = event.cpu_parent
+    return str(event.name).startswith("aten::") and not (above is not None and str(above.name).startswith("aten::"))
+
+
+def _dearest(seen: Any, *, gpu: bool) -> list[dict[str, object]]:
+    own = "self_device_time_total" if gpu else "self_cpu_time_total"
+    averages = sorted(seen.key_averages(), key=lambda each: -getattr(each, own))
+    total = sum(getattr(each, own) for each in averages) or 1.0
+    return [
+        {
+            "operator": each.key,
+            "calls": each.count,
+            "ms": round(getattr(each, own) / 1000, 2),
+            "share": round(getattr(each, own) / total, 3),
+        }
+        for each in averages[:DEAREST]
+    ]
