@@ -34,7 +34,7 @@ LEAD, TRAIL = 0.3, 0.7
 """Seconds of silence around a call."""
 FLOOR = 20.0
 """Noise over the whole call, of 32,767: 64 dB below full scale, a good line. On lines with no noise at all, which nobody
-has, Silero overhears digits that stand alone: 1 % of these (0 of 400 from a floor of 10 on)."""
+has, Silero misses some digits that stand alone: 1 % of these (none of 400 from a floor of 10 on)."""
 TELEPHONE = StreamOptions(encoding=Encoding.MULAW, sample_rate=8_000)
 
 Audio = NDArray[np.int16]

@@ -140,7 +140,7 @@ async def test_stopped_and_woken(tmp_path: Path) -> None:
 async def test_replaced_one_after_the_other(tmp_path: Path) -> None:
     async with started(tmp_path, fleet()) as server:
         before = await asyncio.to_thread(named, server, WORKER)
-        async with crowd(server.url, spoken(24.0)) as callers:
+        async with crowd(server.url, spoken(20.0)) as callers:
             await asyncio.sleep(3.0)
             os.kill(server.process.pid, signal.SIGHUP)
             told = await callers.hung_up()
@@ -154,15 +154,16 @@ async def test_a_worker_of_large_chunks_killed(tmp_path: Path) -> None:
     heard is heard once more with small ones by the other."""
     slowed = worker(0, **SLOWED)
     brisk = worker(1, options={"threads": 1, "chunks": [160]})
-    async with started(tmp_path, fleet(slowed, brisk)) as server, crowd(server.url, spoken(24.0)) as callers:
-        await until(server, lambda status: status["workers"][0]["chunk_ms"] > 160, 30.0)
-        fault = await struck(server, "w0", signal.SIGKILL)
-        told = await callers.hung_up()
-    async with started(tmp_path, fleet()) as server:
-        expected = await undisturbed(server.url, spoken(24.0))
+    async with started(tmp_path, fleet(slowed, brisk)) as server:
+        async with crowd(server.url, spoken(20.0)) as callers:
+            await until(server, lambda status: status["workers"][0]["chunk_ms"] > 160, 30.0)
+            fault = await struck(server, "w0", signal.SIGKILL)
+            told = await callers.hung_up()
+        expected = await undisturbed(server.url, spoken(20.0))
     found = account(told, {one.call: one.finals for one in told}, [fault])
     assert found.affected > 0, found.json()
     assert found.identical, found.json()
+    check_words(told)
     for one in told:
         assert [(f.turn, f.text, f.start, f.end) for f in one.finals] == [
             (f.turn, f.text, f.start, f.end) for f in expected[one.call]

@@ -96,7 +96,8 @@ def serve(
         )
         served = settings.workers
         if model is not None:
-            served = (replace(served[0], model=model, options={}, device=""),)
+            named = tuple(worker for worker in served if worker.model == model)
+            served = named or (replace(served[0], model=model, options={}, device=""),)
         if places is not None:
             served = tuple(replace(worker, places=places) for worker in served)
         settings = replace(settings, gateway=gateway, workers=served)
