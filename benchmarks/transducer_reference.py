@@ -226,8 +226,9 @@ def run(asked: argparse.Namespace) -> dict[str, Any]:
         if not PRECISIONS[name].quantised:
             reference = Reference(shape, weights, chunks[0] // FRAME_MS, dtype)
         for chunk_ms in chunks:
-            print(f"{name} {chunk_ms} ms", file=sys.stderr)
             found["chunks"].append(compare(engine, runner, reference, shape, chunk_ms, asked.rounds, asked.most, clock))
+            last = found["chunks"][-1]
+            print(f"{name} {chunk_ms} ms: {last['ratio_at_best_batch']} times the streams", file=sys.stderr)
         found["one_step"] = launches(engine, runner, min(8, asked.most), chunks[-1])
         engine.close()
     report["others_after"] = machine.others()

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from voxfleet.cli.live_view import PlainView, TerminalView, live_view
@@ -15,6 +16,12 @@ from voxfleet.wire.native import (
 )
 
 NAMES = {0: "agent", 1: "customer"}
+
+
+@pytest.fixture(autouse=True)
+def terminal_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that can move its cursor, whatever the tests are started from."""
+    monkeypatch.setenv("TERM", "xterm-256color")
 
 
 def partial(text: str, unstable: str = "", *, channel: int = 0, turn: int = 0, end: float = 1.0) -> PartialMessage:

@@ -13,7 +13,7 @@ from voxfleet.serving.catalog import entry_of
 
 H100 = Card("NVIDIA H100", 79_000_000_000, 85_000_000_000)
 SMALL = Card("a small card", 2_000_000_000, 4_000_000_000)
-TIGHT = Card("a tight card", 2_200_000_000, 4_000_000_000)
+TIGHT = Card("a tight card", 4_670_000_000, 6_000_000_000)
 
 
 @pytest.fixture(autouse=True)
@@ -25,15 +25,15 @@ def test_places_are_counted_on_every_card() -> None:
     check = machine.model_check(entry_of("nemotron-3.5"), (H100, SMALL, TIGHT))
     assert check.status is Status.OK
     assert check.found == (
-        "not downloaded (about 2.55 GB); cuda:0 (79 GB): memory for about 9,000 places in bf16, 7.7 MB each; "
-        "cuda:1 (2 GB): too little, one place in bf16 needs 1.90 GB of the 90% counted on; "
-        "cuda:2 (2 GB): memory for about 11 places in bf16, 7.7 MB each"
+        "not downloaded (about 2.55 GB); cuda:0 (79 GB): memory for about 8,600 places in bf16, 7.7 MB each; "
+        "cuda:1 (2 GB): too little, one place in bf16 needs 4.12 GB of the 90% counted on; "
+        "cuda:2 (5 GB): memory for about 11 places in bf16, 7.7 MB each"
     )
 
 
 def test_without_a_card_the_memory_on_the_cpu_is_said() -> None:
     found = machine.model_check(entry_of("nemotron-speech"), ()).found
-    assert "on the CPU in fp32 2.55 GB of memory and 18.4 MB per place" in found
+    assert "on the CPU in fp32 2.84 GB of memory and 18.4 MB per place" in found
 
 
 def test_a_broken_folder_is_a_warning_with_the_command_that_mends_it(tmp_path: Path) -> None:

@@ -58,23 +58,16 @@ def show(report: dict[str, Any]) -> None:
     device = report["device"]
     where = device["name"] if isinstance(device, dict) else f"cpu, {report['threads']} threads"
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in (
-        "chunk ms",
-        "streams",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "lag p95",
-        "busy",
-        "TFLOP/s",
-        "of ceiling",
-        "host µs",
-    ):
+    for heading in ("ms", "streams", "p50", "p95", "p99", "lag", "busy", "TFLOP/s", "ceiling", "host µs"):
         table.add_column(heading, justify="right")
     for chunk in report["chunks"]:
         table.add_row(*row(chunk))
     screen.print(f"[bold]{report['model']}[/], {report['precision']}, {where}")
     screen.print(table)
+    screen.print(
+        "[dim]ms: chunk; p50 p95 p99: of a step, ms; lag: p95 from chunk due to words out, ms; ceiling: share of it[/]",
+        soft_wrap=True,
+    )
     place = report["kb_per_place"]
     screen.print(
         f"[dim]{place['arena'] + place['audio']:,.0f} kB per place; matrix products here reach "

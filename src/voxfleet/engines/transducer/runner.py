@@ -83,6 +83,8 @@ class Runner:
         self._decoder = Decoder(model, arena, look)
         self._frames_per_pass = frames_per_pass
         self._buckets = tuple(buckets)
+        self._burst = BURST if device.type == "cuda" else 1
+        """Iterations between two looks of the host; a CPU has nothing to wait for."""
         self._graphs = Graphs(device, arena.scratch) if device.type == "cuda" else None
 
     @property
@@ -139,7 +141,7 @@ class Runner:
         size = started.columns.shape[1]
 
         def burst(given: Tensor) -> None:
-            self._decoder.burst(given[ROW], BURST, started.width)
+            self._decoder.burst(given[ROW], self._burst, started.width)
 
         for _ in range(bursts):
             self._run(("burst", size, started.width), started.columns, burst)
@@ -173,7 +175,7 @@ class Runner:
     def _expected(self, chunk: int) -> int:
         """Bursts that carry nearly every row through: its frames, and a label for every second one."""
         if self._graphs is None:
-            return 1
+            return -(-chunk // self._decoder.look)
         looks = -(-chunk // self._decoder.look)
         return -(-(looks + chunk // 2 + 1) // BURST)
 
