@@ -7,7 +7,9 @@ import torch
 
 from voxfleet.engines.transducer import sizes
 from voxfleet.engines.transducer.arena import Arena
-from voxfleet.engines.transducer.device import Precision, cores, find_device, find_precision, fit
+from voxfleet.engines.network.device import Precision, cores, find_device, find_precision
+from voxfleet.engines.network.weights import load, random_
+from voxfleet.engines.transducer.device import fit
 from voxfleet.engines.transducer.features import LogMel
 from voxfleet.engines.transducer.languages import AUTO
 from voxfleet.engines.transducer.layout import SHAPES, FeatureShape, Layout, Shape
@@ -16,7 +18,6 @@ from voxfleet.engines.transducer.quantised import quantise
 from voxfleet.engines.transducer.ring import AudioRing
 from voxfleet.engines.transducer.runner import Runner
 from voxfleet.engines.transducer.tokens import Vocabulary
-from voxfleet.engines.transducer.weights import load, random_
 from voxfleet.errors import SettingsError, nearest
 from voxfleet.speech import SAMPLE_RATE
 

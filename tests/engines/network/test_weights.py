@@ -14,7 +14,7 @@ pytest.importorskip("safetensors", reason="needs safetensors: pip install -e '.[
 import torch
 from safetensors.torch import save_file
 
-from voxfleet.engines.transducer import weights
+from voxfleet.engines.network import weights
 from voxfleet.errors import SettingsError
 
 

@@ -3,7 +3,7 @@
 Pickled weights (`*.bin`, `*.pt`) are never opened: unpickling runs what the file says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,23 @@ _NAMED = 3
 """Keys named in an error; the rest are counted."""
 
 
-def load(module: nn.Module, folder: Path, dtype: torch.dtype, device: torch.device | str) -> None:
+def load(
+    module: nn.Module,
+    folder: Path,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    aside: Collection[str] = (),
+) -> None:
     """Fill every parameter and saved buffer of `module`, in place, with the checkpoint's, as `dtype` on `device`.
 
     The module may have been made on the device 'meta': then no second copy of it is ever held. On the host at most one
-    tensor is held besides the mapped file. Raises SettingsError naming file and keys if a key is missing or too many, a
+    tensor is held besides the mapped file. `aside`: keys a checkpoint may have that say nothing new. Raises SettingsError naming file and keys if a key is missing or too many, a
     shape differs, or a file is missing or damaged; the module is then of no use.
     """
     wanted: dict[str, torch.Tensor] = dict(module.state_dict(keep_vars=True))
     with ExitStack() as stack:
         where = _open(folder, stack)
-        missing, extra = wanted.keys() - where.keys(), where.keys() - wanted.keys()
+        missing, extra = wanted.keys() - where.keys(), where.keys() - wanted.keys() - set(aside)
         if missing:
             raise SettingsError(f"{folder}: the weights lack {_some(missing)}, which this network has")
         if extra:
