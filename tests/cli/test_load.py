@@ -163,7 +163,7 @@ def test_a_server_that_dies_in_between_is_exit_code_1_with_everybody_named(tmp_p
         time.sleep(3.0)
         for pid in dying.pids("voxfleet.cli.gateway_process"):
             os.kill(pid, signal.SIGKILL)
-        said, complaints = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=60)
     report = document(said)
     told(process.returncode, report, exits.FAILED)
     assert report["about"]["partial"] is False

@@ -44,6 +44,8 @@ class EngineInfo:
     """Accepts TrackOptions.grammar."""
     phrases: bool = False
     """Accepts TrackOptions.phrases."""
+    translates: bool = False
+    """Accepts TrackOptions.translate."""
     context: float = 0.0
     """Seconds of audio before a turn that shape how it is heard (state that outlives a turn); 0 = turns stand alone.
     A stream that moves to another worker in mid-turn is given so much of what came before, and its words are dropped."""
@@ -61,6 +63,8 @@ class TrackOptions:
     """A closed vocabulary: the name of a built-in grammar ('digits') or the text of a JSGF grammar."""
     phrases: tuple[Phrase, ...] = ()
     """Words that are likelier here than elsewhere: names of products and people."""
+    translate: bool = False
+    """English text of what is said in another language."""
     recorded: bool = False
     """Recorded work waits whenever live work is there."""
 

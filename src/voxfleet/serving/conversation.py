@@ -118,7 +118,7 @@ class Conversation:
     async def open(self) -> None:
         """Take a place for every channel. Raises CallerError or CapacityError with nothing left taken."""
         options, house = self.options, self._house
-        wanted = TrackOptions(options.language, options.grammar, options.phrases, self._recorded)
+        wanted = TrackOptions(options.language, options.grammar, options.phrases, recorded=self._recorded)
         rules = TurnRules.of(house.settings.turn, options.endpointing_ms)
         raw = options.encoding is not Encoding.CONTAINER
         self._decoder = (

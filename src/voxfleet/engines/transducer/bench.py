@@ -11,8 +11,8 @@ import torch
 
 from voxfleet.engines.bench import closed, machine, search
 from voxfleet.engines.bench.trial import SHARE, Terms, Trial, hold
-from voxfleet.engines.transducer import arithmetic, sizes
 from voxfleet.engines.network.device import find_device, find_precision
+from voxfleet.engines.transducer import arithmetic, sizes
 from voxfleet.engines.transducer.engine import FRAME_MS, RANDOM, TransducerEngine
 from voxfleet.engines.transducer.layout import SHAPES, Layout, Shape
 from voxfleet.engines.transducer.meter import MeteredRunner

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from voxfleet.engines.transducer import sizes
-from voxfleet.engines.transducer.arena import Arena
 from voxfleet.engines.network.device import Precision, cores, find_device, find_precision
 from voxfleet.engines.network.weights import load, random_
+from voxfleet.engines.transducer import sizes
+from voxfleet.engines.transducer.arena import Arena
 from voxfleet.engines.transducer.device import fit
 from voxfleet.engines.transducer.features import LogMel
 from voxfleet.engines.transducer.languages import AUTO
