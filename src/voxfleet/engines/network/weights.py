@@ -34,7 +34,8 @@ def load(
 
     The module may have been made on the device 'meta': then no second copy of it is ever held. On the host at most one
     tensor is held besides the mapped file. `aside`: keys a checkpoint may have that say nothing new.
-    Raises SettingsError naming file and keys if a key is missing or too many, a shape differs, or a file is missing or damaged; the module is then of no use.
+    Raises SettingsError naming file and keys if a key is missing or too many, a shape differs, or a file is missing or
+    damaged; the module is then of no use.
     """
     wanted: dict[str, torch.Tensor] = dict(module.state_dict(keep_vars=True))
     with ExitStack() as stack:
