@@ -30,8 +30,8 @@ class Window:
     """Tokens the transcript must begin with: words of this window that are settled."""
     draft: tuple[int, ...] = ()
     """Tokens that probably follow the prefix: what an earlier decode of the same turn said. They change no result."""
-    final: bool = False
-    """The turn has ended: somebody waits for its last word."""
+    exact: bool = False
+    """Its words may settle or be final, so their times should be as good as they get; else a quick guess will do."""
     careful: bool = False
     """A recorded file: the best transcript, whatever it takes."""
 
@@ -48,9 +48,10 @@ class Spelled:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a window holds: the words of its prefix first, then what was decoded."""
+    """What a window holds."""
 
     words: tuple[Spelled, ...] = ()
+    """What was decoded: what follows the prefix, spelled by itself, where the transcriber keeps prefixes, else all."""
     language: str = ""
     """Bare code of the language the words are in; empty where the transcriber does not know."""
     no_speech: float = 0.0
@@ -65,7 +66,7 @@ class Transcriber(Protocol):
     window_seconds: Seconds
     """The longest window it takes."""
     keeps_prefix: bool
-    """Whether transcripts begin with `Window.prefix`, token for token."""
+    """Whether what it decodes goes on from `Window.prefix`, token for token."""
 
     def transcribe(self, windows: Sequence[Window]) -> Sequence[Transcript | EngineError]:
         """One outcome per window, in order. What a window holds never changes the outcome of another."""
