@@ -18,7 +18,7 @@ class Held:
         p95 = 0.1 if streams <= self.capacity[seconds] else 0.3
         return Trial(Terms(streams, 320, seconds, 0.0), step=[p95], lag=[p95])
 
-    def search(self, guess: int, most: int = 4_096, tries: int = 1_000) -> Found:
+    def search(self, guess: int, most: int = 4_096, tries: int = 1_000) -> "Found[Trial]":
         return largest(
             lambda streams: self.trial(streams, 1.0),
             lambda streams: self.trial(streams, 20.0),

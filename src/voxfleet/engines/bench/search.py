@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from voxfleet.engines.bench.trial import Trial
+from typing import Generic, Protocol, TypeVar
 
 GROWTH = 1.25
 CLOSE = 1.04
@@ -13,37 +12,52 @@ CONFIRMATIONS = 4
 """How often a number that fails its long hold is lowered before the search gives up."""
 
 
+class Outcome(Protocol):
+    """What a trial is to a search."""
+
+    @property
+    def streams(self) -> int: ...
+
+    @property
+    def met(self) -> bool:
+        """Whether so many streams were held."""
+        ...
+
+
+T = TypeVar("T", bound=Outcome)
+
+
 @dataclass(slots=True)
-class Found:
+class Found(Generic[T]):
     """The outcome of a search."""
 
-    confirmed: Trial | None = None
+    confirmed: T | None = None
     """The long hold of the largest number that was held; None = not even one stream."""
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[T] = field(default_factory=list)
     """All of them in order, the long ones among them."""
     bounded: bool = False
     """The engine's places ended before its speed did."""
 
     @property
     def streams(self) -> int:
-        return self.confirmed.terms.streams if self.confirmed is not None else 0
+        return self.confirmed.streams if self.confirmed is not None else 0
 
 
 def largest(
-    short: Callable[[int], Trial],
-    long: Callable[[int], Trial],
+    short: Callable[[int], T],
+    long: Callable[[int], T],
     guess: int,
     most: int,
-    told: Callable[[Trial], None],
+    told: Callable[[T], None],
     late: Callable[[], bool] = lambda: False,
-) -> Found:
+) -> Found[T]:
     """Search between 1 and `most` streams, beginning with a guess. `short` and `long` hold so many streams.
 
     Once it is `late`, nothing more is tried but to confirm the best so far.
     """
-    found = Found()
+    found: Found[T] = Found()
 
-    def holds(streams: int, trial: Callable[[int], Trial]) -> bool:
+    def holds(streams: int, trial: Callable[[int], T]) -> bool:
         found.trials.append(trial(streams))
         told(found.trials[-1])
         return found.trials[-1].met

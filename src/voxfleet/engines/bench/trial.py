@@ -63,6 +63,10 @@ class Trial:
     """By how much the readings of the probe grew."""
 
     @property
+    def streams(self) -> int:
+        return self.terms.streams
+
+    @property
     def met(self) -> bool:
         """Whether p95 of steps and of lags stayed under the share of a chunk."""
         return bool(self.step) and not self.lost and self.worst <= SHARE * self.terms.chunk_ms / 1000
