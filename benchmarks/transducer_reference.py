@@ -27,13 +27,14 @@ from torch import Tensor
 from voxfleet.engines.bench import machine
 from voxfleet.engines.bench.closed import Batch, choir
 from voxfleet.engines.bench.trial import SHARE
+from voxfleet.engines.network.ceiling import ceiling
 from voxfleet.engines.network.device import PRECISIONS
 from voxfleet.engines.transducer import arithmetic
 from voxfleet.engines.transducer.engine import FRAME_MS, TransducerEngine
 from voxfleet.engines.transducer.features import LogMel
 from voxfleet.engines.transducer.layout import SHAPES, FeatureShape, Shape
 from voxfleet.engines.transducer.meter import MeteredRunner
-from voxfleet.engines.transducer.profile import ceiling, launches
+from voxfleet.engines.transducer.profile import launches
 from voxfleet.engines.transducer.talk import enliven, tune
 
 RESULTS = Path(__file__).parent / "results"

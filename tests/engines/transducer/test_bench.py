@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from voxfleet.engines.bench.closed import choir
+from voxfleet.engines.network.ceiling import ceiling
 from voxfleet.engines.transducer.bench import Asked, measure, shape_of
 from voxfleet.engines.transducer.engine import TransducerEngine
 from voxfleet.engines.transducer.meter import MeteredRunner
-from voxfleet.engines.transducer.profile import ceiling, launches
+from voxfleet.engines.transducer.profile import launches
 from voxfleet.engines.transducer.talk import enliven, tune
 from voxfleet.errors import SettingsError
 
@@ -82,8 +83,8 @@ def test_the_document() -> None:
     if chunk["held"] is not None:  # a busy machine may hold none
         held = chunk["held"]
         assert held["streams"] == chunk["streams"]
-        assert 0 < held["device_busy_share"] <= 1
-        assert 0 < held["share_of_ceiling"] < 1
+        assert 0 <= held["device_busy_share"] <= 1
+        assert 0 <= held["share_of_ceiling"] < 1
         assert held["host_us_per_stream_step"] > 0
         assert held["audio_seconds_per_second"] == pytest.approx(chunk["streams"], rel=0.6)
     assert sentences

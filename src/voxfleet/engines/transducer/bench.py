@@ -11,12 +11,13 @@ import torch
 
 from voxfleet.engines.bench import closed, machine, search
 from voxfleet.engines.bench.trial import SHARE, Terms, Trial, hold
+from voxfleet.engines.network.ceiling import ceiling
 from voxfleet.engines.network.device import find_device, find_precision
 from voxfleet.engines.transducer import arithmetic, sizes
 from voxfleet.engines.transducer.engine import FRAME_MS, RANDOM, TransducerEngine
 from voxfleet.engines.transducer.layout import SHAPES, Layout, Shape
 from voxfleet.engines.transducer.meter import MeteredRunner
-from voxfleet.engines.transducer.profile import ceiling, launches
+from voxfleet.engines.transducer.profile import launches
 from voxfleet.engines.transducer.talk import enliven, tune
 from voxfleet.errors import SettingsError, nearest
 

@@ -1,35 +1,15 @@
-"""What one step is made of: the launches of its pass, its dearest operators; and the speed of a bare matrix product here."""
+"""What one step is made of: the launches of its pass, its dearest operators."""
 
-import time
-from statistics import median
 from typing import Any
 
-import torch
 from torch.profiler import ProfilerActivity, profile
 
 from voxfleet.engines.bench.closed import choir
 from voxfleet.engines.transducer.engine import TransducerEngine
 from voxfleet.engines.transducer.meter import MeteredRunner
 
-SQUARE = {"cuda": 8192, "cpu": 1536}
-"""Side of the matrices whose product is the ceiling: large enough to fill the machine."""
-QUICK_SQUARE = 512
 DEAREST = 12
 _LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
-
-
-def ceiling(device: torch.device, dtype: torch.dtype, *, quick: bool = False, repeats: int = 10) -> float:
-    """TFLOP/s of a large product of two random matrices."""
-    side = QUICK_SQUARE if quick else SQUARE[device.type]
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    seconds = []
-    for number in range(repeats + 2):
-        begin = _now(device)
-        torch.mm(a, b)
-        end = _now(device)
-        if number >= 2:
-            seconds.append(end - begin)
-    return float(2 * side**3 / median(seconds) / 1e12)
 
 
 def launches(engine: TransducerEngine, runner: MeteredRunner, rows: int, chunk_ms: int) -> dict[str, object]:
@@ -53,12 +33,6 @@ def launches(engine: TransducerEngine, runner: MeteredRunner, rows: int, chunk_m
     else:
         told["operators"] = sum(_outermost(event) for event in events)
     return told | {"dearest": _dearest(seen, gpu=gpu)}
-
-
-def _now(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def _outermost(event: Any) -> bool:
