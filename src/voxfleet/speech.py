@@ -28,7 +28,10 @@ SPEECH_FRAME = 512
 ANY_LANGUAGE = "*"
 """What an engine names that hears whatever is spoken."""
 
-OTHER_NAMES = {"mo": "ro", "no": "nb", "iw": "he", "cmn": "zh", "in": "id", "fil": "tl"}
+AUTO = "auto"
+"""The language a caller names who wants it found out."""
+
+OTHER_NAMES = {"jw": "jv", "ji": "yi", "mo": "ro", "no": "nb", "iw": "he", "cmn": "zh", "in": "id", "fil": "tl"}
 """Codes callers still use for a language that has another one, by the language alone."""
 
 
@@ -60,7 +63,9 @@ class Word(Struct, frozen=True):
 
 UNSPACED = "[⺀-⿟\u3000-ヿ㐀-䶿一-鿿豈-﫿\uff00-\uffef\U00020000-\U0003ffff]"
 """One letter or mark of Han and Kana, scripts that put no space between words; a regular expression."""
-_BETWEEN = re.compile(f"(?<={UNSPACED}) (?={UNSPACED})")
+RUN_ON = f"(?:{UNSPACED}|[\u0e00-\u0eff\u1000-\u109f])"
+"""The same with Thai, Lao and Burmese, whose words are not told apart by spaces either."""
+_BETWEEN = re.compile(f"(?<={RUN_ON}) (?={RUN_ON})")
 
 
 def text_of(words: "tuple[Word, ...]") -> str:

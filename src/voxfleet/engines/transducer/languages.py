@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from voxfleet.errors import LanguageNotSupported
-from voxfleet.speech import OTHER_NAMES
+from voxfleet.speech import AUTO, OTHER_NAMES
 
-AUTO = "auto"
-"""The pseudo-language: the model finds it out and says so with a tag."""
+__all__ = ["AUTO", "DEFAULT_PROMPTS", "PUBLISHED", "Languages"]
 
 PUBLISHED = (
     "en-US en-GB es-US es-ES fr-FR fr-CA it-IT pt-BR pt-PT nl-NL de-DE tr-TR ru-RU ar-AR hi-IN ja-JP ko-KR vi-VN uk-UA "

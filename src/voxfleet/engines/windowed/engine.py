@@ -18,10 +18,7 @@ from voxfleet.engines.windowed.turn import Ask, Bounds, Turn
 from voxfleet.errors import BadGrammar, BadRequest, EngineError, LanguageNotSupported
 from voxfleet.scheduling.places import Place, Places
 from voxfleet.scheduling.work import Plan
-from voxfleet.speech import SAMPLE_RATE, bare_language, hears
-
-AUTO = "auto"
-"""The pseudo-language: found anew in every turn."""
+from voxfleet.speech import AUTO, SAMPLE_RATE, bare_language, hears
 
 
 class WindowedEngine:
