@@ -249,13 +249,26 @@ def evaluate(
     raise typer.Exit(terminal.run(work))
 
 
-@evaluate_app.command(epilog=examples("voxfleet evaluate compare a.json b.json --margin 0.2 --report reports"))
+@evaluate_app.command(
+    epilog=examples(
+        "voxfleet evaluate compare a.json b.json --margin 0.2 --report reports",
+        "voxfleet evaluate compare a.json b.json --gate wer,insertions,runaway,non-speech",
+    )
+)
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A.json", help="The report that stands.")],
     b: Annotated[Path, typer.Argument(metavar="B.json", help="The report that shall replace it.")],
     margin: Annotated[
-        float, typer.Option("--margin", min=0, max=100, metavar="POINTS", help="How much worse B may be, WER points.")
+        float, typer.Option("--margin", min=0, max=100, metavar="POINTS", help="How much worse B may be, points.")
     ] = 0.2,
+    gate: Annotated[
+        str | None,
+        typer.Option(
+            "--gate",
+            metavar="NAME,…",
+            help="What B must pass, or exit 1: wer, insertions, runaway, non-speech. Default: wer.",
+        ),
+    ] = None,
     mode_a: Annotated[str | None, typer.Option("--mode-a", help="Of A, where it has several.")] = None,
     mode_b: Annotated[str | None, typer.Option("--mode-b", help="Of B, where it has several.")] = None,
     report: ReportFolder = Path("reports"),
@@ -267,7 +280,7 @@ def compare(
         from voxfleet.cli.compare import compare_files
 
         return compare_files(
-            a, b, margin / 100, mode_a, mode_b, None if str(report) == "-" else report, as_json=as_json
+            a, b, margin / 100, mode_a, mode_b, None if str(report) == "-" else report, gate, as_json=as_json
         )
 
     raise typer.Exit(terminal.run(work))

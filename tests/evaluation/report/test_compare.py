@@ -120,8 +120,8 @@ def test_a_comparison_is_a_document_too(evaluation: EvaluationReport) -> None:
     found = compare(evaluation, evaluation, "offline", "live")
     assert msgspec.json.decode(msgspec.json.encode(found), type=Comparison) == found
     shown = plain(found)
-    assert all(len(row) == len(shown.heads) for row in shown.rows)
-    assert len(shown.rows) == 1 + len(found.slices)
+    assert all(len(row) == len(table.heads) for table in shown.tables for row in table.rows)
+    assert [len(table.rows) for table in shown.tables] == [1 + len(found.slices), len(found.gates)]
 
 
 def test_load_runs_stand_side_by_side(load: LoadReport) -> None:
@@ -135,7 +135,7 @@ def test_load_runs_stand_side_by_side(load: LoadReport) -> None:
     assert rows["offered"].a == rows["offered"].b
     assert found.warnings == ["B is not valid: its load generator was not well. Its figures are not the server's."]
     assert "not valid" in render_comparison(found)
-    assert all(len(row) == 4 for row in plain(found).rows)
+    assert all(len(row) == 4 for table in plain(found).tables for row in table.rows)
 
 
 def test_intervals_that_lie_apart_are_told(load: LoadReport) -> None:

@@ -18,6 +18,7 @@ from voxfleet.evaluation.report.page import render
 
 from .conftest import ARTIFACTS, WIDE, show
 from .documents import HOSTILE, evaluation_report, load_report, mode, scored
+from .heard import LOOP, SAID, calls, heard_report
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +55,23 @@ async def test_every_page_fits_every_window(
         "[...document.querySelectorAll('.chart svg')].filter(svg => svg.getBoundingClientRect().width).length"
     )
     assert shown == await browser.evaluate("document.querySelectorAll('.chart').length")
+
+
+async def test_gates_are_the_first_thing_of_a_comparison(browser: Page, tmp_path: Path) -> None:
+    before, after = (heard_report(calls(40, planted=text, every=4), silences={"s": ""}) for text in (SAID, LOOP))
+    await show(browser, render_comparison(compare_reports(before, after)), tmp_path)
+    rows = "[...document.querySelectorAll('#gates tbody tr')].map(row => row.innerText.split(/\\s+/)[0])"
+    assert await browser.evaluate(rows) == ["wer", "insertions", "runaway", "non-speech"]
+    verdicts = "[...document.querySelectorAll('#gates td:last-child')].map(cell => cell.textContent)"
+    assert await browser.evaluate(verdicts) == ["worse", "worse", "worse", "undecided"]
+    gates, others = await browser.evaluate(
+        "['gates', 'differences'].map(name => document.getElementById(name).getBoundingClientRect().top)"
+    )
+    assert gates < others
+    for width in (1200, 400):
+        await browser.viewport(width, 900)
+        assert not await browser.evaluate(WIDE)
+        await browser.screenshot(ARTIFACTS / f"gates-{width}.png")
 
 
 async def test_charts_follow_light_and_dark_and_the_window(browser: Page, tmp_path: Path, load: LoadReport) -> None:

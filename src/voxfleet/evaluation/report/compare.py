@@ -22,6 +22,7 @@ from voxfleet.evaluation.report.document import (
     Words,
 )
 from voxfleet.evaluation.report.estimates import figure
+from voxfleet.evaluation.report.gates import Gate, judge
 from voxfleet.evaluation.report.numbers import errors, spoken
 from voxfleet.evaluation.statistics.resampling import least_units
 
@@ -78,6 +79,8 @@ class Comparison(Struct, frozen=True, kw_only=True, tag="comparison"):
     """The verdict in words."""
     overall: Difference
     slices: list[Difference]
+    gates: list[Gate] = []
+    """One for each measure that these recordings can tell of; `wer` is what `overall` is."""
     only_a: list[str] = []
     """Recordings the other run does not have."""
     only_b: list[str] = []
@@ -123,6 +126,7 @@ def compare(
     scored = [item for item in both if item not in set(unscored)]
     other = [item for item in scored if not _same_reference(all_a[item], all_b[item])]
     pairs = [(all_a[item], all_b[item]) for item in scored if item not in set(other)]
+    heard = [(all_a[item], all_b[item]) for item in both if item not in set(other)]
     if not any(item.words and spoken(item.words) for item, _ in pairs):
         why = f"no recording with a reference is in both ({len(both)} shared, {len(unscored)} of them not scored, "
         raise BadReport(_BOTH, f"{why}{len(other)} with another reference)")
@@ -138,6 +142,7 @@ def compare(
         sentence=found.sentence(*_names(a, b, run_a, run_b)),
         overall=overall,
         slices=_slices(pairs, margin, level, seed),
+        gates=judge(heard, margin, level, seed),
         only_a=[item for item in all_a if item not in all_b],
         only_b=[item for item in all_b if item not in all_a],
         unscored=unscored,

@@ -9,6 +9,7 @@ from voxfleet.evaluation.report.charts.canvas import FULL, INK, LIMIT, Sketch, a
 from voxfleet.evaluation.report.charts.whiskers import beside, name_rows, whisker
 from voxfleet.evaluation.report.compare import Comparison, Difference
 from voxfleet.evaluation.report.compare_load import LoadComparison
+from voxfleet.evaluation.report.gates import Gate, passes, unseen
 from voxfleet.evaluation.report.layout import Section, drawn
 from voxfleet.evaluation.report.markup import Child, Markup, many, tag
 from voxfleet.evaluation.report.page import document, moment
@@ -24,12 +25,19 @@ _NAMED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """What a terminal shows: sentences, then a table of text."""
+class Grid:
+    """A table of text: every row has as many cells as there are heads."""
 
-    sentences: tuple[str, ...]
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """What a terminal shows: sentences, then tables."""
+
+    sentences: tuple[str, ...]
+    tables: tuple[Grid, ...]
 
 
 def plain(comparison: Comparison | LoadComparison) -> Plain:
@@ -39,23 +47,33 @@ def plain(comparison: Comparison | LoadComparison) -> Plain:
             (row.name, numbers.estimate(row.a, row.unit), numbers.estimate(row.b, row.unit), _apart(row.apart))
             for row in comparison.rows
         )
-        return Plain(tuple(comparison.warnings), ("figure", "A", "B", "intervals"), figures)
+        return Plain(tuple(comparison.warnings), (Grid(("figure", "A", "B", "intervals"), figures),))
+    sentences = (comparison.sentence, *_left_out(comparison), *unseen(comparison.gates, comparison.level))
+    gates = (_plain_gates(comparison),) if comparison.gates else ()
+    return Plain(sentences, (_plain_slices(comparison), *gates))
+
+
+def _plain_slices(comparison: Comparison) -> Grid:
     heads = ("recordings", "n", "units", "WER A", "WER B", "B − A, points", "p (Holm)", "verdict")
     found = [comparison.overall, *comparison.slices]
-    rows = tuple(
-        (
-            _name(one),
-            numbers.number(one.items),
-            numbers.number(one.units),
-            f"{numbers.percent(one.a)} %",
-            f"{numbers.percent(one.b)} %",
-            f"{numbers.points(one.difference.value)} {numbers.interval_of(one.difference, 'points')}".rstrip(),
-            _chance(one, one.adjusted),
-            one.verdict,
-        )
-        for one in found
+    return Grid(heads, tuple((_name(one), *_cells(one)) for one in found))
+
+
+def _plain_gates(comparison: Comparison) -> Grid:
+    heads = ("gate", "n", "units", "A", "B", "B − A, points", "p beyond (Holm)", "verdict")
+    return Grid(heads, tuple((one.name, *_cells(one)) for one in comparison.gates))
+
+
+def _cells(one: Difference | Gate) -> tuple[str, ...]:
+    return (
+        numbers.number(one.items),
+        numbers.number(one.units),
+        f"{numbers.percent(one.a)} %",
+        f"{numbers.percent(one.b)} %",
+        f"{numbers.points(one.difference.value)} {numbers.interval_of(one.difference, 'points')}".rstrip(),
+        _chance(one, one.adjusted),
+        one.verdict,
     )
-    return Plain((comparison.sentence, *_left_out(comparison)), heads, rows)
 
 
 def render_comparison(comparison: Comparison | LoadComparison) -> str:
@@ -68,7 +86,9 @@ def render_comparison(comparison: Comparison | LoadComparison) -> str:
         tag("p", comparison.sentence, class_="verdict"),
         tag("ul", [tag("li", sentence) for sentence in left_out], class_="also") if left_out else None,
     )
+    gates = [Section("gates", "Gates", _gates(comparison))] if comparison.gates else []
     sections = [
+        *gates,
         Section("differences", "Differences", many(drawn([_chart(comparison)]), _table(comparison))),
         Section("left-out", "Not compared", _names(comparison)),
         Section("method", "How it was compared", _method(comparison)),
@@ -138,6 +158,32 @@ def _chart(comparison: Comparison) -> Sketch:
     )
 
 
+def _gates(comparison: Comparison) -> Markup:
+    heads = ("gate", "n", "units", "A, %", "B, %", "B − A, points", "p beyond", "after Holm", "verdict")
+    rows: list[Sequence[Child]] = [
+        (
+            many(one.name, tag("small", one.meaning)),
+            numbers.number(one.items),
+            numbers.number(one.units),
+            numbers.percent(one.a),
+            numbers.percent(one.b),
+            figure_cell(one.difference, "points"),
+            _chance(one, one.p_beyond),
+            _chance(one, one.adjusted),
+            tag("span", one.verdict, class_=_colour(one.verdict)),
+        )
+        for one in comparison.gates
+    ]
+    margin = f"{100 * comparison.margin:g} points"
+    told = f"p beyond: how often chance alone would look this good if B were worse by {margin}; small speaks for B."
+    note = " ".join((told, *(f"{sentence}." for sentence in unseen(comparison.gates, comparison.level))))
+    return table("Gates", heads, rows, text=(0, 8), note=note)
+
+
+def _colour(verdict: str) -> str | None:
+    return "meets" if passes(verdict) else "fails" if verdict == "worse" else None
+
+
 def _table(comparison: Comparison) -> Markup:
     heads = ("recordings", "n", "units", "WER A, %", "WER B, %", "B − A, points", "p", "p after Holm", "verdict")
     rows: list[Sequence[Child]] = [
@@ -191,6 +237,11 @@ def _method(comparison: Comparison) -> Markup:
                 "Margin",
                 f"{100 * comparison.margin:g} points: B is not worse where the one-sided {level} bound is within it",
             ),
+            (
+                "Gates",
+                "each judged by itself at the same margin; whoever asks for several wants all of them passed, "
+                "which needs no correction. Beside it Holm's, for reading one of them alone",
+            ),
             ("Slices", "Holm's correction over all of them: the chance of even one false alarm is as stated"),
             ("Normaliser", comparison.normaliser),
         ]
@@ -208,7 +259,7 @@ def _name(one: Difference) -> str:
     return f"{one.by}: {one.value}" if one.by else "all recordings"
 
 
-def _chance(one: Difference, value: float) -> str:
+def _chance(one: Difference | Gate, value: float) -> str:
     if one.difference.low is None:
         return numbers.NONE
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
