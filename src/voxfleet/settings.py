@@ -143,7 +143,9 @@ class WorkerSettings:
     name: str = knob("", "", "shown to operators; empty = the model and a number")
     places: int = knob(0, "streams", "how many streams it takes; 0 = what the engine advises for this machine", low=0)
     device: str = knob(
-        "", "", "where its engine computes: cpu, cuda:0, …; one worker per device; empty = as the engine has it (cpu)"
+        "",
+        "",
+        "where its engine computes: cpu, cuda:0, …; one worker per device; empty = the CPU, Whisper on a GPU that is there",
     )
     options: dict[str, Any] = field(
         default_factory=dict, metadata={"unit": "", "why": "passed to the engine as it is", "low": None, "high": None}

@@ -59,6 +59,7 @@ def test_workers_on_one_cpu_share_its_threads() -> None:
     assert [w.options for w in spread(of(model="digits", options={"threads": 7}), None, 2).workers] == [
         {"threads": 7}
     ] * 2
+    assert [w.options for w in spread(of(model="tiny"), "cpu", 2).workers] == [{"threads": each}] * 2
     for settings in (of(model="digits"), of(model="digits", device="cuda:0"), of(model=FAKE), of(model="embedded")):
         assert spread(settings, None, None) == settings
     assert [w.options for w in spread(of(model="embedded"), "cpu", 2).workers] == [{}, {}]
@@ -91,6 +92,10 @@ def test_what_is_wrong_with_a_model_is_said_before_anything_starts(voxfleet: Run
         (("--model", "./nowhere"), "there is no model folder nowhere"),
         (("--model", "embedded", "--device", "cuda:0"), "runs on the CPU only"),
         (("--model", "nemotron-3.5", "--device", "card1"), "'card1' is no device"),
+        (
+            ("--model", "tiny"),
+            "model 'whisper-tiny' is not downloaded (about 151.0 MB): voxfleet models pull whisper-tiny",
+        ),
     ):
         done = voxfleet("serve", "--port", "0", *arguments, VOXFLEET_MODELS=str(tmp_path))
         assert done.returncode == exits.SETTINGS, done.stderr

@@ -50,6 +50,23 @@ def test_estimates_look_like_estimates(number: int, rounded: int) -> None:
     assert machine.rounded(number) == rounded
 
 
+def test_fetched_whispers_are_looked_at_and_the_others_take_one_line(tmp_path: Path) -> None:
+    names = ["whisper-tiny", "whisper-base", "distil-large-v3.5"]
+    (tmp_path / "models" / "whisper-tiny").mkdir(parents=True)
+    whole = tmp_path / "models" / "whisper-base"
+    whole.mkdir()
+    (whole / "model.safetensors").write_bytes(len(b"{}").to_bytes(8, "little") + b"{}")
+    broken, fetched, others = machine.whisper_checks([entry_of(name) for name in names])
+    assert (broken.name, broken.status, broken.advice) == (
+        "whisper-tiny", Status.WARN, "voxfleet models pull whisper-tiny"
+    )  # fmt: skip
+    assert "model.safetensors is missing" in broken.found
+    assert fetched.name == "whisper-base"
+    assert f"in {whole}; " in fetched.found
+    assert ", because " in fetched.found
+    assert (others.name, others.status, others.found) == ("whisper", Status.OK, "not downloaded: distil-large-v3.5")
+
+
 @pytest.mark.slow
 def test_a_driver_and_a_torch_that_disagree(voxfleet: Run, tmp_path: Path) -> None:
     """A card that nvidia-smi names and torch, built without CUDA, can't use."""
@@ -64,4 +81,4 @@ def test_a_driver_and_a_torch_that_disagree(voxfleet: Run, tmp_path: Path) -> No
     assert checks["gpu"]["found"] == "NVIDIA Example, 81559 MiB"
     assert checks["torch"]["status"] == "warn"
     assert "no CUDA device, though there is a GPU" in checks["torch"]["found"]
-    assert {"nemotron-3.5", "nemotron-speech", "digits", "cpu precision"} <= set(checks)
+    assert {"nemotron-3.5", "nemotron-speech", "digits", "cpu precision", "ctranslate2", "whisper"} <= set(checks)

@@ -77,6 +77,28 @@ def test_from_nothing_to_a_verified_model(hub: Hub, user: dict[str, str], voxfle
     assert f"{WEIGHTS} was changed" in broken.stderr
 
 
+def test_a_whisper_comes_without_what_it_does_not_need(hub: Hub, user: dict[str, str], voxfleet: Run) -> None:
+    """By any of its names; of weights in two precisions the smaller ones, of four formats safetensors."""
+    hub.repository = "openai/whisper-large-v3"
+    small = {name: content for name, content in tiny_model(1_000).items() if "/" not in name}
+    config = json.dumps({"model_type": "whisper"}).encode()
+    described = ("generation_config.json", "preprocessor_config.json", "tokenizer.json", "vocab.json")
+    wanted = {"config.json": config, WEIGHTS: small[WEIGHTS]} | dict.fromkeys(described, b"{}")
+    wanted["merges.txt"] = b"#version: 0.2\n"
+    unwanted = (
+        "pytorch_model.bin", "flax_model.msgpack", "tf_model.h5", "model.fp32-00001-of-00002.safetensors",
+        "model.safetensors.index.fp32.json", "README.md",
+    )  # fmt: skip
+    hub.files = wanted | dict.fromkeys(unwanted, b"x")
+    done = voxfleet("models", "pull", "large-v3", **user)
+    assert done.returncode == exits.OK, done.stderr
+    folder = Path(user["VOXFLEET_MODELS"]) / "whisper-large-v3"
+    assert {file.name for file in folder.iterdir()} == {*wanted, "voxfleet-model.json"}
+    assert done.stdout.rstrip().endswith("voxfleet serve --model whisper-large-v3")
+    again = voxfleet("models", "pull", "openai/whisper-large-v3", "--offline", "--json", **user)
+    assert json.loads(again.stdout)["serve"] == "voxfleet serve --model whisper-large-v3"
+
+
 def test_ctrl_c_keeps_what_was_fetched(hub: Hub, user: dict[str, str], voxfleet: Run, tmp_path: Path) -> None:
     hub.cuts, hub.stall = [BLOCK + 5_000], True
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("VOXFLEET_", "HF_"))}

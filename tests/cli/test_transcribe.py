@@ -1,7 +1,15 @@
 """What an order of files asks of a private server, and where its transcripts go."""
 
+import json
 from pathlib import Path
 
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.test_end_to_end import write_wav
+from tests.server import REPOSITORY
+from voxfleet.audio.recording import read_recording
+from voxfleet.cli import exits
 from voxfleet.cli.transcribe import Order, Result, private_settings
 from voxfleet.errors import BadAudio
 from voxfleet.settings import Settings, WorkerSettings
@@ -48,3 +56,36 @@ def test_a_failed_file_says_why() -> None:
         "ok": False,
         "error": {"code": "bad_audio", "message": "undecodable audio: there is no audio in it"},
     }
+
+
+def test_a_translation_is_english_whatever_is_spoken(tone: Path) -> None:
+    spoken = Order(files=(tone,), style="json", output=None, language="ro")
+    assert (spoken.written_in, spoken.options(read_recording(tone)).translate) == ("ro", False)
+    translated = Order(files=(tone,), style="json", output=None, language="ro", translate=True)
+    options = translated.options(read_recording(tone))
+    assert (translated.written_in, options.language, options.translate) == ("en", "ro", True)
+
+
+@pytest.mark.slow
+def test_files_are_translated_on_demand(voxfleet: Run, tmp_path: Path) -> None:
+    call = write_wav(tmp_path / "call.wav", 4.0, channels=1)
+    config = tmp_path / "voxfleet.toml"
+    config.write_text('[[workers]]\nmodel = "python:tests.gateway.test_translation:Interpreter"\n')
+    arguments = ("transcribe", call, "--config", config, "--language", "ro", "--json")
+    told = {}
+    for task in ((), ("--translate",)):
+        done = voxfleet(*arguments, *task, PYTHONPATH=str(REPOSITORY))
+        assert done.returncode == exits.OK, done.stderr
+        (told[task],) = json.loads(done.stdout)["files"]
+    said, translated = told.values()
+    assert (said["task"], said["language"], set(said["text"].split())) == ("transcribe", "ro", {"ro-as-said"})
+    assert (translated["task"], translated["language"]) == ("translate", "en")
+    assert set(translated["text"].split()) == {"ro-translated"}
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_translate_says_so(voxfleet: Run, tmp_path: Path) -> None:
+    call = write_wav(tmp_path / "call.wav", 2.0, channels=1)
+    done = voxfleet("transcribe", call, "--translate")
+    assert done.returncode != exits.OK
+    assert "model 'embedded' can't translate" in done.stderr

@@ -151,6 +151,8 @@ async def test_what_a_worker_cannot_do_is_refused_by_name(tmp_path: Path, worker
             await pool.open(None, TrackOptions(grammar="digits"), Ear())
         with pytest.raises(BadRequest, match="'fake' can't be told which phrases to expect"):
             await pool.open(None, TrackOptions(phrases=(Phrase("Ana"),)), Ear())
+        with pytest.raises(BadRequest, match="'fake' can't translate"):
+            await pool.open(None, TrackOptions(translate=True), Ear())
         assert engine.places.taken == 0
 
 
@@ -160,16 +162,18 @@ async def test_what_a_worker_cannot_do_is_refused_by_name(tmp_path: Path, worker
         TrackOptions(),
         TrackOptions("ro-MD", "digits", (), recorded=True),
         TrackOptions("en", None, (Phrase("Ana Popescu", 0.1), Phrase("Chișinău", 0.0))),
+        TrackOptions("auto", translate=True),
     ],
-    ids=["plain", "all else", "phrases"],
+    ids=["plain", "all else", "phrases", "translation"],
 )
 def test_what_a_stream_asks_for_arrives_whole(options: TrackOptions) -> None:
     assert options_of(pb.Open.FromString(open_of(7, options).SerializeToString())) == options
 
 
 def test_what_an_engine_offers_arrives_whole() -> None:
-    info = EngineInfo("m", ("en",), 4, (80, 160), grammars=True, phrases=True, context=1.5, advice="Serve another.")
-    assert info_of(pb.Welcome.FromString(welcome_of("w", info, {}).SerializeToString())) == info
+    able = EngineInfo("m", ("en",), 4, (80, 160), grammars=True, phrases=True, context=1.5, advice="Serve another.")
+    for info in (able, EngineInfo("m", ("en", "auto"), 4, (1_000,), translates=True)):
+        assert info_of(pb.Welcome.FromString(welcome_of("w", info, {}).SerializeToString())) == info
 
 
 async def test_a_failing_place_leaves_its_neighbours_alone(tmp_path: Path, worker: WorkerMaker) -> None:

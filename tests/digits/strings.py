@@ -149,12 +149,12 @@ def strings(seed: int = 6) -> tuple[DigitCall, ...]:
     return tuple(calls)
 
 
-def calls(count: int, seconds: Seconds, seed: int = 7) -> list[DigitCall]:
-    """Calls of about so many seconds, each by one speaker; no two are the same."""
-    return [_call(number, seconds, seed) for number in range(count)]
+def calls(count: int, seconds: Seconds, seed: int = 7, digits: tuple[int, int] = (FEWEST, MOST)) -> list[DigitCall]:
+    """Calls of about so many seconds in strings of so many digits, each by one speaker; no two are the same."""
+    return [_call(number, seconds, seed, digits) for number in range(count)]
 
 
-def _call(number: int, seconds: Seconds, seed: int) -> DigitCall:
+def _call(number: int, seconds: Seconds, seed: int, digits: tuple[int, int]) -> DigitCall:
     dice = np.random.default_rng((seed, number))
     speakers = sorted({clip.speaker for clip in clips()})
     speaker = speakers[number % len(speakers)]
@@ -162,7 +162,7 @@ def _call(number: int, seconds: Seconds, seed: int) -> DigitCall:
     said: list[list[Clip]] = []
     length = LEAD + TRAIL
     while length < seconds:
-        said.append([mine[each] for each in dice.integers(len(mine), size=dice.integers(FEWEST, MOST + 1))])
+        said.append([mine[each] for each in dice.integers(len(mine), size=dice.integers(digits[0], digits[1] + 1))])
         length += (
             sum(clip.samples.size for clip in said[-1]) / SAMPLE_RATE + len(said[-1]) * sum(GAP) / 2 + sum(PAUSE) / 2
         )

@@ -38,7 +38,15 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_names_are_distinct_and_each_entry_is_honest() -> None:
     names = [entry.name for entry in models()]
-    assert names == ["embedded", "nemotron-3.5", "nemotron-speech", "digits"]
+    whisper = ["tiny", "base", "small", "medium", "large-v3", "turbo"]
+    assert names == [
+        "embedded", "nemotron-3.5", "nemotron-speech", *(f"whisper-{name}" for name in whisper), "distil-large-v3.5", "digits"
+    ]  # fmt: skip
+    spelled = [name for entry in models() for name in (entry.name, *entry.spellings, entry.repository or entry.name)]
+    assert all(catalog.canonical(name) in names for name in spelled)
+    assert len(set(spelled) - set(names)) == len([name for name in spelled if name not in names]), (
+        "no two share a spelling"
+    )
     for entry in models():
         assert len(entry.note) > 80
         assert entry.summary
@@ -105,7 +113,9 @@ def test_every_fault_of_a_model_is_one_sentence(kept: Path, tmp_path: Path) -> N
     assert "is no safetensors file" in refused(str(cut))
     other = place(tmp_path / "d")
     (other / "config.json").write_text('{"model_type": "whisper"}')
-    assert "'whisper' is not a transducer" in refused(str(other))
+    assert "'whisper' is not a transducer" in refused(f"transducer:{other}")
+    (other / "config.json").write_text('{"model_type": "wav2vec2"}')
+    assert "model_type 'wav2vec2' is no model this version serves; known are" in refused(str(other))
     assert "'gpu:0' is no device" in refused(str(place(tmp_path / "e")), device="gpu:0")
     assert "has device 'cpu' and, among its options, 'cuda:0'" in refused(
         str(tmp_path / "e"), device="cpu", options={"device": "cuda:0"}

@@ -2,11 +2,13 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxfleet.client.dial import stream_url
 from voxfleet.errors import AtCapacity, BadMessage, BadValue, CallerError
 from voxfleet.speech import Final, Flushed, Partial, Settled, SpeechStarted, Word
 from voxfleet.wire import native
@@ -61,6 +63,25 @@ def test_any_query_is_options_or_a_named_error(query: dict[str, str]) -> None:
 )
 def test_the_fields_usual_names_of_encodings_are_understood(name: str, encoding: str) -> None:
     assert native.parse_query({"encoding": name}).encoding is Encoding(encoding)
+
+
+def test_languages_are_tags_or_found_out() -> None:
+    for tag in ("ro", "en-US", "zh-Hant-TW", "auto"):
+        assert native.parse_query({"language": tag}).language == tag
+    for tag in ("automatic", "AUTO", "e", "en-", "romanian", "auto-en", ""):
+        with pytest.raises(BadValue, match="'language' must be a BCP-47 tag such as en or en-US, or auto"):
+            native.parse_query({"language": tag})
+
+
+def test_a_translation_is_asked_for_by_its_task() -> None:
+    assert native.parse_query({"task": "translate", "language": "ro"}) == StreamOptions("ro", translate=True)
+    assert native.parse_query({"task": "transcribe"}) == native.parse_query({"task": ""}) == StreamOptions()
+    with pytest.raises(BadValue, match="'task' must be one of transcribe, translate, not 'Translate'"):
+        native.parse_query({"task": "Translate"})
+    for options in (StreamOptions(), StreamOptions("auto", translate=True)):
+        asked = dict(parse_qsl(urlsplit(stream_url("ws://host", options)).query))
+        assert native.parse_query(asked) == options
+        assert ("task" in asked) == options.translate
 
 
 def test_no_query_is_the_default() -> None:

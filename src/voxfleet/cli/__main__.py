@@ -54,6 +54,7 @@ def voxfleet(
         "voxfleet serve --host 0.0.0.0 --port 9000 --places 8",
         "voxfleet serve --workers 3 --gateways 2",
         "voxfleet serve --model nemotron-3.5 --device cuda:0,cuda:1,cuda:2",
+        "voxfleet serve --model whisper-turbo",
         "voxfleet serve --model ./my-finetuned-model --device cuda:0 --places 500",
         "voxfleet settings --toml > voxfleet.toml && voxfleet serve --config voxfleet.toml",
     )
@@ -88,6 +89,7 @@ def serve(
 
         from voxfleet.cli.devices import spread
         from voxfleet.cli.serve import serve as serve_until_stopped
+        from voxfleet.serving.catalog import canonical
 
         settings = terminal.load_settings(config)
         gateway = settings.gateway
@@ -96,7 +98,8 @@ def serve(
         )
         served = settings.workers
         if model is not None:
-            named = tuple(worker for worker in served if worker.model == model)
+            wanted = canonical(model)
+            named = tuple(worker for worker in served if canonical(worker.model) == wanted)
             served = named or (replace(served[0], model=model, options={}, device=""),)
         if places is not None:
             served = tuple(replace(worker, places=places) for worker in served)
@@ -134,6 +137,7 @@ def demo(
         "voxfleet transcribe *.flac --format srt --output subtitles/",
         "voxfleet transcribe pin.wav --grammar digits --json",
         "voxfleet transcribe call.wav --phrase Voxfleet:4 --phrase 'Ana Popescu'",
+        "voxfleet transcribe interview.mp3 --model whisper-small --language ro --translate",
         "voxfleet transcribe call.wav --url http://asr.example:8765",
     )
 )
@@ -159,6 +163,9 @@ def transcribe(
             "--phrase", metavar="WORDS[:WEIGHT]", help="A name to expect; may be given again (weight 0 to 10)."
         ),
     ] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate", help="English text of what is said in another language (Whisper models).")
+    ] = False,
     endpointing_ms: Endpointing = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, metavar="N", help="Files at a time.")] = 2,
     config: Config = None,
@@ -180,6 +187,7 @@ def transcribe(
             model=model,
             grammar=_grammar(grammar),
             phrases=_phrases(phrase),
+            translate=translate,
             endpointing_ms=endpointing_ms,
         )
         settings = Settings() if url else terminal.load_settings(config)

@@ -16,6 +16,7 @@ models_app = typer.Typer(
         "voxfleet models",
         "voxfleet models --json",
         "voxfleet models pull nemotron-3.5",
+        "voxfleet models pull whisper-turbo",
         "voxfleet models verify nemotron-3.5",
     ),
 )

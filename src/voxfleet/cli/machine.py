@@ -1,4 +1,4 @@
-"""What this machine can run of the models that need torch: its processors and cards, what is fetched, and what would fit.
+"""What this machine can run of the models that are networks: its processors and cards, what is fetched, and what would fit.
 
 torch is asked in a process of its own: it takes seconds to load, and may fail in ways that end a process.
 """
@@ -8,15 +8,17 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from voxfleet.cli.check import Check, Status
 from voxfleet.engines.transducer import layout, sizes
 from voxfleet.errors import SettingsError
-from voxfleet.serving import catalog, snapshot
+from voxfleet.serving import backend, catalog, snapshot
 from voxfleet.serving.catalog import ModelEntry
+from voxfleet.serving.entry import CTRANSLATE2, Form
 
 TORCH_SECONDS = 120.0
 BF16, FP32 = 2, 4
@@ -54,15 +56,18 @@ class Torch:
 
 
 def checks() -> Iterator[Check]:
-    """Cards, torch, the processor's precisions, and each model that torch runs."""
+    """Cards, the libraries that compute networks, the processor's precisions, and each network."""
     gpus = _gpus()
     yield gpus
     torch, found = _torch(gpu_there=gpus.status is Status.OK and not gpus.found.startswith("none"))
     yield found
+    yield _ctranslate2()
     yield _precisions()
-    for entry in catalog.models():
-        if entry.folder is not None:
+    entries = [entry for entry in catalog.models() if entry.folder is not None]
+    for entry in entries:
+        if entry.form is Form.TRANSDUCER:
             yield model_check(entry, torch.cards if torch is not None else ())
+    yield from whisper_checks([entry for entry in entries if entry.form is not Form.TRANSDUCER])
 
 
 def _gpus() -> Check:
@@ -82,7 +87,12 @@ def _gpus() -> Check:
 def _torch(*, gpu_there: bool) -> tuple[Torch | None, Check]:
     if importlib.util.find_spec("torch") is None:
         advice = catalog.GPU_INSTALL if gpu_there else ""
-        return None, Check("torch", Status.OK, f"not installed; Nemotron models need it: {catalog.GPU_INSTALL}", advice)
+        return None, Check(
+            "torch",
+            Status.OK,
+            f"not installed; Nemotron models need it, and Whisper on a GPU: {catalog.GPU_INSTALL}",
+            advice,
+        )
     try:
         answer = subprocess.run(
             [sys.executable, "-c", _ASK_TORCH], capture_output=True, text=True, timeout=TORCH_SECONDS, check=False
@@ -107,6 +117,13 @@ def _torch(*, gpu_there: bool) -> tuple[Torch | None, Check]:
         )
         return torch, Check("torch", Status.WARN, f"{found}, though there is a GPU", advice)
     return torch, Check("torch", Status.OK, found)
+
+
+def _ctranslate2() -> Check:
+    """Whether Whisper can be computed on the processor as it should be."""
+    if CTRANSLATE2.missing:
+        return Check("ctranslate2", Status.OK, f"not installed; Whisper on a CPU needs it: {CTRANSLATE2.install}")
+    return Check("ctranslate2", Status.OK, version("ctranslate2"))
 
 
 def _precisions() -> Check:
@@ -152,6 +169,25 @@ def model_check(entry: ModelEntry, cards: tuple[Card, ...]) -> Check:
         needed = sizes.bytes_needed(shape, 0, FP32, pass_frames=sizes.CPU_PASS_FRAMES)
         fits = [f"on the CPU in fp32 {snapshot.size_text(needed)} of memory and {_per_place(shape, FP32)} per place"]
     return Check(entry.name, Status.OK, f"{have}; {'; '.join(fits)}")
+
+
+def whisper_checks(entries: Sequence[ModelEntry]) -> Iterator[Check]:
+    """Each Whisper that is fetched: whether its files are whole, and what would compute it here; the others in one line."""
+    absent = []
+    for entry in entries:
+        assert entry.folder is not None, "only models with files are looked at"
+        if not entry.folder.is_dir():
+            absent.append(entry.name)
+            continue
+        try:
+            catalog.check_files(entry)
+            chosen = backend.choose(entry.form or Form.WHISPER, {})
+        except SettingsError as error:
+            yield Check(entry.name, Status.WARN, str(error), f"voxfleet models pull {entry.name}")
+        else:
+            yield Check(entry.name, Status.OK, f"in {entry.folder}; {chosen.sentence}")
+    if absent:
+        yield Check("whisper", Status.OK, f"not downloaded: {', '.join(absent)}")
 
 
 def _places(shape: layout.Shape, memory: int) -> str:

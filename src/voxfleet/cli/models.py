@@ -2,10 +2,10 @@
 
 from voxfleet.cli import exits
 from voxfleet.cli.terminal import console, print_json
-from voxfleet.engines.transducer.languages import AUTO
 from voxfleet.serving import catalog
 from voxfleet.serving.catalog import ModelEntry
 from voxfleet.serving.snapshot import size_text
+from voxfleet.speech import AUTO
 
 SHOWN_LANGUAGES = 6
 """Longer lists are counted on the screen; --json has all."""
@@ -33,7 +33,7 @@ def show_models(*, as_json: bool) -> int:
     screen.print()
     screen.print(Text.assemble(("serve one: ", "dim"), "voxfleet serve --model NAME"))
     screen.print(
-        Text.assemble(("your own:  ", "dim"), "voxfleet serve --model ./FOLDER", ("  a transducer's files", "dim"))
+        Text.assemble(("your own:  ", "dim"), "voxfleet serve --model ./FOLDER", ("  a Whisper or a transducer", "dim"))
     )
     screen.print(Text.assemble(("           ", "dim"), "voxfleet serve --model python:package.module:Class"))
     screen.print()
@@ -43,6 +43,7 @@ def show_models(*, as_json: bool) -> int:
 def _facts(entry: ModelEntry) -> dict[str, object]:
     return {
         "name": entry.name,
+        "spellings": list(entry.spellings),
         "summary": entry.summary,
         "languages": list(entry.languages),
         "installed": entry.installed,

@@ -21,7 +21,9 @@ Model = Annotated[
 Devices = Annotated[
     str | None,
     typer.Option(
-        "--device", metavar="LIST", help="One worker on each: cuda:0,cuda:1 or cpu. Default: as the settings say."
+        "--device",
+        metavar="LIST",
+        help="One worker on each: cuda:0,cuda:1 or cpu. Default: as the settings say, else as suits the model.",
     ),
 ]
 
@@ -29,7 +31,9 @@ Url = Annotated[
     str | None,
     typer.Option("--url", envvar="VOXFLEET_URL", help="A running server; without it a private one is started."),
 ]
-Language = Annotated[str, typer.Option("--language", metavar="TAG", help="BCP-47, e.g. en or en-US.")]
+Language = Annotated[
+    str, typer.Option("--language", metavar="TAG", help="BCP-47, e.g. en or en-US; auto where the model finds it out.")
+]
 Endpointing = Annotated[
     int | None, typer.Option("--endpointing-ms", min=100, max=3_000, metavar="N", help="Silence that ends a turn.")
 ]

@@ -12,9 +12,11 @@ from voxfleet.cli import exits
 from voxfleet.cli.terminal import console, print_json
 from voxfleet.errors import SettingsError, nearest
 from voxfleet.serving import catalog, hub, snapshot
+from voxfleet.serving.entry import Form, ModelEntry
 from voxfleet.serving.hub import Listing
 from voxfleet.serving.snapshot import Snapshot, size_text
 
+HUB_INSTALL = "pip install 'huggingface-hub>=1.0'"
 LINES = 10
 """A download that is not watched on a terminal writes a line per tenth."""
 
@@ -26,21 +28,25 @@ def pull_model(name: str, to: Path | None, revision: str | None, *, offline: boo
     """
     repository, pinned, usual = _source(name)
     if importlib.util.find_spec("huggingface_hub") is None:
-        raise SettingsError(f"fetching models needs huggingface_hub: {catalog.GPU_INSTALL}")
+        raise SettingsError(f"fetching models needs huggingface_hub: {HUB_INSTALL}")
     folder = (to or usual).expanduser().absolute()
     screen = console(error=as_json)
     with _progress(screen) as bars:
         told, fetched = hub.pull(
             repository, revision or pinned, folder, Watched(screen, bars), offline=offline or hub.is_offline()
         )
-    named = name if folder == usual.absolute() and "/" not in name else str(folder)
+    entry = _known(name)
+    named = entry.name if entry is not None and folder == usual.absolute() else str(folder)
     if as_json:
         print_json(_facts(told, folder) | {"fetched": fetched, "serve": f"voxfleet serve --model {named}"})
         return exits.OK
     state = "fetched" if fetched else "already here, nothing to fetch"
     screen.print(f"[bold green]{state}[/]: {told.repository} at {told.revision[:12]}, {size_text(told.size)}")
     screen.print(f"in {folder}", soft_wrap=True)
-    screen.print(f"[dim]serve it:[/] voxfleet serve --model {named} --device cuda:0", soft_wrap=True)
+    device = (
+        " --device cuda:0" if catalog.entry_of(str(folder)).form is Form.TRANSDUCER else ""
+    )  # Whisper finds its own
+    screen.print(f"[dim]serve it:[/] voxfleet serve --model {named}{device}", soft_wrap=True)
     return exits.OK
 
 
@@ -124,15 +130,22 @@ def _hashing(bars: Progress | None, told: Snapshot | None) -> Callable[[int], No
 
 def _source(name: str) -> tuple[str, str | None, Path]:
     """Repository, pinned revision and usual folder of what a person names. Raises SettingsError."""
-    if "/" in name:
+    entry = _known(name)
+    if entry is None and "/" in name:
         return name, None, snapshot.models_folder() / name.replace("/", "--")
-    entry = next((entry for entry in catalog.models() if entry.name == name), None)
     if entry is not None and (not entry.repository or entry.folder is None):
         raise SettingsError(f"model '{name}' needs no download: {entry.summary}")
     if entry is None or entry.folder is None:
-        known = [entry.name for entry in catalog.models() if entry.repository]
+        known = [
+            spelled for entry in catalog.models() if entry.repository for spelled in (entry.name, *entry.spellings)
+        ]
         raise SettingsError(f"unknown model '{name}'{nearest(name, known)} (or OWNER/REPOSITORY)")
     return entry.repository, entry.revision, entry.folder
+
+
+def _known(name: str) -> ModelEntry | None:
+    """The model of the catalogue that is called so, or is fetched from there."""
+    return next((entry for entry in catalog.models() if entry.name == catalog.canonical(name)), None)
 
 
 def _folder(name: str) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 
 from voxfleet.cli.supervisor import Fleet, fleet
 from voxfleet.serving import catalog
@@ -28,10 +29,25 @@ async def _serve(settings: Settings) -> None:
         hangups = Hangups(processes, leaving)
         loop.add_signal_handler(signal.SIGHUP, hangups.heard)
         print(f"Voxfleet listens on {processes.url}  (console: {processes.url}/, Ctrl-C to stop)", flush=True)  # noqa: T201
+        for line in choices(settings):
+            print(line, flush=True)  # noqa: T201
+        for line in cautions(settings, processes.url):
+            print(line, file=sys.stderr, flush=True)  # noqa: T201
         try:
             await leaving.wait()
         finally:
             await hangups.close()
+
+
+def choices(settings: Settings) -> list[str]:
+    """What models are computed with that could be computed in several ways, and why; a line each. Raises SettingsError."""
+    chosen = [catalog.computes_with(worker) for worker in settings.workers]
+    return list(dict.fromkeys(f"{one[0]}: {one[1].sentence}" for one in chosen if one is not None))
+
+
+def cautions(settings: Settings, url: str) -> list[str]:
+    """What whoever serves these settings should know and check; a line each. Raises SettingsError."""
+    return list(dict.fromkeys(filter(None, (catalog.caution(worker, url) for worker in settings.workers))))
 
 
 class Hangups:

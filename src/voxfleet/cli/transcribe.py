@@ -21,6 +21,7 @@ from voxfleet.client import RemoteError, StreamOptions
 from voxfleet.client.call import Outcome, fast_call, live_call
 from voxfleet.errors import VoxfleetError
 from voxfleet.settings import Settings
+from voxfleet.wire.options import Task
 from voxfleet.wire.phrases import Phrase
 from voxfleet.wire.transcript import Format, document, lines_of, render
 
@@ -47,7 +48,13 @@ class Order:
     model: str | None = None
     grammar: str | None = None
     phrases: tuple[Phrase, ...] = ()
+    translate: bool = False
     endpointing_ms: int | None = None
+
+    @property
+    def written_in(self) -> str:
+        """The language of the transcripts, as far as it is known beforehand."""
+        return "en" if self.translate else self.language
 
     def options(self, recording: Recording) -> StreamOptions:
         """The call of one file."""
@@ -59,6 +66,7 @@ class Order:
             model=self.model,
             grammar=self.grammar,
             phrases=self.phrases,
+            translate=self.translate,
         )
 
     def target(self, file: Path) -> Path | None:
@@ -77,14 +85,15 @@ class Result:
     seconds: float = 0.0
     """Clock time it took."""
 
-    def document(self, language: str) -> dict[str, Any]:
-        """As plain values."""
+    def document(self, language: str, *, translated: bool = False) -> dict[str, Any]:
+        """As plain values; `language` is that of the text, translated or as it was said."""
         if self.outcome is None or self.recording is None:
             code = getattr(self.error, "remote_code", self.error.code if self.error else None)
             return {"file": str(self.file), "ok": False, "error": {"code": code, "message": str(self.error)}}
         text = document(lines_of(self.outcome.finals), language=language, duration=self.recording.seconds)
         about = {"file": str(self.file), "ok": True, "model": self.outcome.ready.model}
-        return about | {"channels": self.recording.channels, "seconds_taken": round(self.seconds, 3)} | text
+        task = {"task": Task.TRANSLATE.value} if translated else {}
+        return about | {"channels": self.recording.channels, "seconds_taken": round(self.seconds, 3)} | text | task
 
 
 async def transcribe(order: Order, url: str | None, settings: Settings) -> int:
@@ -102,7 +111,8 @@ async def transcribe(order: Order, url: str | None, settings: Settings) -> int:
             results = await work(order, address, screen)
     if order.style == "json" and order.output is None:
         failed = sum(result.error is not None for result in results)
-        print_json({"files": [result.document(order.language) for result in results], "failed": failed})
+        documents = [result.document(order.written_in, translated=order.translate) for result in results]
+        print_json({"files": documents, "failed": failed})
     return _exit_code(results)
 
 
@@ -203,11 +213,12 @@ def _write(order: Order, result: Result) -> None:
         if target is not None:
             import json
 
-            text = json.dumps(result.document(order.language), ensure_ascii=False, indent=2)
+            told = result.document(order.written_in, translated=order.translate)
+            text = json.dumps(told, ensure_ascii=False, indent=2)
             target.write_text(text + "\n", encoding="utf-8")
         return
     lines = lines_of(result.outcome.finals)
-    text = render(Format(order.style), lines, language=order.language, duration=result.recording.seconds)
+    text = render(Format(order.style), lines, language=order.written_in, duration=result.recording.seconds)
     if target is not None:
         target.write_text(text, encoding="utf-8")
         return

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from voxfleet.errors import CapacityError, VoxfleetError, by_code
 from voxfleet.wire import native, phrases
-from voxfleet.wire.options import StreamOptions
+from voxfleet.wire.options import StreamOptions, Task
 
 STREAM_PATH = "/v1/stream"
 CLOSE_SECONDS = 1.0
@@ -109,6 +109,7 @@ def stream_url(url: str, options: StreamOptions, token: str | None = None) -> st
         "words": str(options.words).lower(),
         "grammar": options.grammar,
         "phrases": phrases.write(options.phrases) or None,
+        "task": Task.TRANSLATE.value if options.translate else None,
         "resume": token,
     }
     encoded = urlencode({name: value for name, value in query.items() if value is not None})

@@ -63,18 +63,20 @@ class Drain(_message.Message):
     def __init__(self, seconds: _Optional[float] = ..., replace: bool = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("request", "language", "grammar", "recorded", "phrases")
+    __slots__ = ("request", "language", "grammar", "recorded", "phrases", "translate")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     PHRASES_FIELD_NUMBER: _ClassVar[int]
+    TRANSLATE_FIELD_NUMBER: _ClassVar[int]
     request: int
     language: str
     grammar: str
     recorded: bool
     phrases: _containers.RepeatedCompositeFieldContainer[Phrase]
-    def __init__(self, request: _Optional[int] = ..., language: _Optional[str] = ..., grammar: _Optional[str] = ..., recorded: bool = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ...) -> None: ...
+    translate: bool
+    def __init__(self, request: _Optional[int] = ..., language: _Optional[str] = ..., grammar: _Optional[str] = ..., recorded: bool = ..., phrases: _Optional[_Iterable[_Union[Phrase, _Mapping]]] = ..., translate: bool = ...) -> None: ...
 
 class Phrase(_message.Message):
     __slots__ = ("text", "weight")
@@ -101,7 +103,7 @@ class Answer(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., opened: _Optional[_Iterable[_Union[Opened, _Mapping]]] = ..., refused: _Optional[_Iterable[_Union[Refused, _Mapping]]] = ..., heard: _Optional[_Iterable[_Union[Heard, _Mapping]]] = ..., failed: _Optional[_Iterable[_Union[Failed, _Mapping]]] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("worker", "model", "languages", "chunk_ms", "word_times", "grammars", "device", "advice", "places", "finds_endpoints", "context", "labels", "pid", "host", "phrases")
+    __slots__ = ("worker", "model", "languages", "chunk_ms", "word_times", "grammars", "device", "advice", "places", "finds_endpoints", "context", "labels", "pid", "host", "phrases", "translates")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +126,7 @@ class Welcome(_message.Message):
     PID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     PHRASES_FIELD_NUMBER: _ClassVar[int]
+    TRANSLATES_FIELD_NUMBER: _ClassVar[int]
     worker: str
     model: str
     languages: _containers.RepeatedScalarFieldContainer[str]
@@ -139,7 +142,8 @@ class Welcome(_message.Message):
     pid: int
     host: str
     phrases: bool
-    def __init__(self, worker: _Optional[str] = ..., model: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., chunk_ms: _Optional[_Iterable[int]] = ..., word_times: bool = ..., grammars: bool = ..., device: _Optional[str] = ..., advice: _Optional[str] = ..., places: _Optional[int] = ..., finds_endpoints: bool = ..., context: _Optional[float] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ..., phrases: bool = ...) -> None: ...
+    translates: bool
+    def __init__(self, worker: _Optional[str] = ..., model: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., chunk_ms: _Optional[_Iterable[int]] = ..., word_times: bool = ..., grammars: bool = ..., device: _Optional[str] = ..., advice: _Optional[str] = ..., places: _Optional[int] = ..., finds_endpoints: bool = ..., context: _Optional[float] = ..., labels: _Optional[_Mapping[str, str]] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ..., phrases: bool = ..., translates: bool = ...) -> None: ...
 
 class Opened(_message.Message):
     __slots__ = ("request", "place")

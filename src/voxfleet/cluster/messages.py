@@ -94,13 +94,14 @@ def open_of(request: int, options: TrackOptions) -> pb.Open:
         grammar=options.grammar,
         recorded=options.recorded,
         phrases=[pb.Phrase(text=phrase.text, weight=phrase.weight) for phrase in options.phrases],
+        translate=options.translate,
     )
 
 
 def options_of(message: pb.Open) -> TrackOptions:
     grammar = message.grammar if message.HasField("grammar") else None
     phrases = tuple(Phrase(phrase.text, phrase.weight) for phrase in message.phrases)
-    return TrackOptions(language=message.language, grammar=grammar, phrases=phrases, recorded=message.recorded)
+    return TrackOptions(message.language, grammar, phrases, translate=message.translate, recorded=message.recorded)
 
 
 def welcome_of(worker: str, info: EngineInfo, labels: Mapping[str, str]) -> pb.Welcome:
@@ -112,6 +113,7 @@ def welcome_of(worker: str, info: EngineInfo, labels: Mapping[str, str]) -> pb.W
         word_times=info.word_times,
         grammars=info.grammars,
         phrases=info.phrases,
+        translates=info.translates,
         device=info.device,
         advice=info.advice,
         places=info.places,
@@ -133,6 +135,7 @@ def info_of(message: pb.Welcome) -> EngineInfo:
         word_times=message.word_times,
         grammars=message.grammars,
         phrases=message.phrases,
+        translates=message.translates,
         context=message.context,
         device=message.device,
         advice=message.advice,

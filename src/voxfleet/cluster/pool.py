@@ -144,7 +144,8 @@ class Pool:
 
         `near` is the worker (Track.worker) of the call's other channels, `avoid` those that the stream was just lost
         from, `displaced` says that the stream had a place and lost it. Raises NotReady, ModelNotFound, BadGrammar,
-        LanguageNotSupported, BadRequest (phrases), or AtCapacity (with `retry_after` from the observed turnover) when all refuse.
+        LanguageNotSupported, BadRequest (phrases, translation), or, when all refuse, AtCapacity with a `retry_after` from the
+        observed turnover.
         """
         wanted = model or self.default_model
         self._check(wanted, options)
@@ -209,6 +210,8 @@ class Pool:
             raise BadGrammar(f"model '{model}' has no grammar mode")
         if options.phrases and not info.phrases:
             raise BadRequest(f"model '{model}' can't be told which phrases to expect: leave 'phrases' out")
+        if options.translate and not info.translates:
+            raise BadRequest(f"model '{model}' can't translate: ask for the task 'transcribe', or for another model")
 
     # ---- from the links ---------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class Gateway:
             routes=[
                 WebSocketRoute("/v1/stream", streams.serve),
                 Route("/v1/audio/transcriptions", transcriptions.serve, methods=["POST"]),
+                Route("/v1/audio/translations", transcriptions.serve_translation, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/v1/schema", _schema),
                 Route("/v1/status", self._status),

@@ -1,11 +1,12 @@
-"""POST /v1/audio/transcriptions, as OpenAI's clients speak it, for whole files.
+"""POST /v1/audio/transcriptions and /v1/audio/translations, as OpenAI's clients speak them, for whole files.
 
 Form and answers follow the openai Python package (2026-08); errors come as {"error": {message, type, param, code}}.
 The names of OpenAI's hosted models stand for this server's default model, so that clients which insist on one work
-unchanged.
+unchanged. Who names no language gets the one that is spoken, where the model can find it out.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,11 +27,14 @@ from voxfleet.errors import (
     VoxfleetError,
 )
 from voxfleet.gateway.live import LiveCalls
+from voxfleet.serving.catalog import meant
 from voxfleet.serving.conversation import House
 from voxfleet.serving.offline import Recording, transcribe
+from voxfleet.speech import AUTO
 from voxfleet.telemetry.tracing import Tracing
 from voxfleet.wire import phrases
-from voxfleet.wire.transcript import Format, lines_of, render
+from voxfleet.wire.options import Task, language_tag, translates
+from voxfleet.wire.transcript import Format, document, lines_of, render
 
 HOSTED_NAMES = frozenset(
     {
@@ -43,12 +47,24 @@ HOSTED_NAMES = frozenset(
     }
 )
 USED = frozenset(
-    {"file", "model", "language", "response_format", "timestamp_granularities[]", "grammar", "phrases", "stream"}
+    {
+        "file",
+        "model",
+        "language",
+        "task",
+        "response_format",
+        "timestamp_granularities[]",
+        "grammar",
+        "phrases",
+        "stream",
+    }
 )
 IGNORED = frozenset({"prompt", "temperature", "include[]", "chunking_strategy", "timestamp_granularities"})
 """Accepted and without effect: hints that no engine of this version takes."""
 FORM_OVERHEAD = 65_536
 """Bytes of a multipart body beside the file itself."""
+TRANSLATED = "en"
+"""The language of every translation."""
 MEDIA_TYPES = {Format.SRT: "application/x-subrip", Format.VTT: "text/vtt"}
 
 
@@ -62,15 +78,23 @@ class Transcriptions:
         self._room = asyncio.Semaphore(house.settings.gateway.max_files)
 
     async def serve(self, request: Request) -> Response:
+        """What is said in the file, or with the field task=translate its English text."""
+        return await self._served(request, None)
+
+    async def serve_translation(self, request: Request) -> Response:
+        """The English text of what is said in the file."""
+        return await self._served(request, Task.TRANSLATE)
+
+    async def _served(self, request: Request, task: Task | None) -> Response:
         try:
             if self._live.draining:
                 raise Draining
-            return await self._transcribe(request)
+            return await self._transcribe(request, task)
         except VoxfleetError as error:
             self._house.metrics.errors.labels(error.code).inc()
             return _refused(error)
 
-    async def _transcribe(self, request: Request) -> Response:
+    async def _transcribe(self, request: Request, task: Task | None) -> Response:
         limit = self._house.settings.gateway.max_file_bytes
         async with _form(request, limit) as form:
             style = _style(form)
@@ -78,28 +102,36 @@ class Transcriptions:
             if not isinstance(upload, UploadFile):
                 raise BadRequest("the form has no file: send multipart/form-data with a part named 'file'")
             model = self._model(_text(form, "model"))
-            language = _text(form, "language") or self._language(model)
+            translate = _translate(form, task)
+            language = language_tag(_text(form, "language") or self._language(model))
             grammar = _text(form, "grammar")
             expected = phrases.parse(_joined(form, "phrases"))
             data = await upload.read()
         async with self._room:
             with self._tracing.span("file", bytes=len(data)):
                 recording = await transcribe(
-                    self._house, data, language=language, model=model, grammar=grammar, phrases=expected
+                    self._house,
+                    data,
+                    language=language,
+                    model=model,
+                    grammar=grammar,
+                    phrases=expected,
+                    translate=translate,
                 )
-        return _answer(style, recording)
+        return _answer(style, recording, translated=translate)
 
     def _model(self, asked: str | None) -> str | None:
-        return None if asked is None or (asked in HOSTED_NAMES and asked not in self._house.pool.models) else asked
+        served = self._house.pool.models
+        return None if asked in HOSTED_NAMES and asked not in served else meant(asked, served)
 
     def _language(self, model: str | None) -> str:
-        """The first language of the model: what a caller who names none most likely means."""
+        """What a caller who names no language most likely means: the one that is spoken, else the model's first."""
         languages = self._house.pool.models.get(model or self._house.pool.default_model)
         if not languages:
             if model and self._house.pool.models:
                 return "en"  # the pool names the unknown model
             raise NotReady
-        return languages[0]
+        return AUTO if AUTO in languages else languages[0]
 
 
 @asynccontextmanager
@@ -145,6 +177,15 @@ def _joined(form: FormData, name: str) -> str:
     return ",".join(map(str, values))
 
 
+def _translate(form: FormData, task: Task | None) -> bool:
+    """Whether the text is to be in English whatever is spoken; `task` is that of the address, None where it has none."""
+    asked = _text(form, "task")
+    translate = translates(asked or task or "")
+    if task is Task.TRANSLATE and not translate:
+        raise BadValue("task", asked, "translate at this address; transcripts come from /v1/audio/transcriptions")
+    return translate
+
+
 def _style(form: FormData) -> Format:
     name = _text(form, "response_format") or "json"
     try:
@@ -156,8 +197,12 @@ def _style(form: FormData) -> Format:
     return style
 
 
-def _answer(style: Format, recording: Recording) -> Response:
-    body = render(style, lines_of(recording.finals), language=recording.language, duration=recording.duration)
+def _answer(style: Format, recording: Recording, *, translated: bool) -> Response:
+    lines, language = lines_of(recording.finals), TRANSLATED if translated else recording.language
+    if style is Format.VERBOSE_JSON and translated:
+        told = document(lines, language=language, duration=recording.duration) | {"task": Task.TRANSLATE.value}
+        return Response(json.dumps(told, ensure_ascii=False), media_type="application/json")
+    body = render(style, lines, language=language, duration=recording.duration)
     if style in (Format.JSON, Format.VERBOSE_JSON):
         return Response(body, media_type="application/json")
     return PlainTextResponse(body, media_type=MEDIA_TYPES.get(style, "text/plain"))

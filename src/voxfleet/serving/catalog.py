@@ -1,156 +1,44 @@
-"""Names to engines: which models can be served, what each is good for, and how one is built. Engines load lazily."""
+"""Names to engines: what a model's name or folder stands for, and what is wrong with a worker before it is loaded."""
 
-import importlib
-import importlib.util
-import inspect
-import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 from voxfleet.engines.port import Engine
-from voxfleet.engines.transducer.languages import AUTO, PUBLISHED
 from voxfleet.errors import SettingsError, nearest
-from voxfleet.serving import snapshot
+from voxfleet.serving import backend, engines, folders
+from voxfleet.serving.backend import Choice
+from voxfleet.serving.engines import PYTHON_PREFIX, advised_places, part_of_machine, usable_cores
+from voxfleet.serving.entry import GPU_INSTALL, RUNTIMES, Form, ModelEntry, check_files
+from voxfleet.serving.models import models
 from voxfleet.settings import WorkerSettings
 
-PYTHON_PREFIX = "python:"
-"""`python:package.module:Class` serves an engine of your own; options become its keyword arguments."""
-FOLDER_PREFIX = "transducer:"
-"""`transducer:FOLDER` serves a model folder in the Hugging Face layout; so does a path that begins with ., / or ~."""
-TRANSDUCER_PACKAGES = ("torch", "safetensors", "tokenizers")
-GPU_INSTALL = "pip install 'voxfleet[gpu]'"
-HUB_SIZE = 2_550_000_000
-"""Bytes of 0.64 billion weights in fp32, as such models are published; half of it where they come in bf16."""
+__all__ = [
+    "GPU_INSTALL",
+    "ModelEntry",
+    "advised_places",
+    "build",
+    "canonical",
+    "caution",
+    "check",
+    "check_device",
+    "check_files",
+    "computes_on_cpu",
+    "computes_with",
+    "entry_of",
+    "folder_named",
+    "meant",
+    "models",
+    "note_of",
+    "part_of_machine",
+    "short_name",
+    "usable_cores",
+]
+
+PREFIXES = {"transducer:": Form.TRANSDUCER, "whisper:": Form.WHISPER}
+"""`transducer:FOLDER` and `whisper:FOLDER` serve a model folder; a path that begins with ., / or ~ is looked into."""
 _DEVICE = re.compile(r"cpu|cuda(:\d{1,3})?")
-
-Build = Callable[[str, int, dict[str, Any]], Engine]
-"""Model, places (0 = as the engine advises) and engine options to a running engine."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One servable model as shown to a person."""
-
-    name: str
-    summary: str
-    languages: tuple[str, ...]
-    note: str
-    """What an honest colleague would say before you use it."""
-    licence: str
-    packages: tuple[str, ...]
-    """The modules whose presence means that its engine is installed."""
-    install: str
-    """The command that installs them."""
-    build: Build
-    size: int = 0
-    """Bytes of its files, about; 0 = it has none of its own."""
-    repository: str = ""
-    """Where its files are fetched from; empty = they come with a package."""
-    revision: str | None = None
-    """The commit that is fetched; None = what the repository's main branch is when it is fetched, and recorded then."""
-    shape: str = ""
-    """Its name in `engines.transducer.layout.SHAPES`; empty where only its files tell."""
-    folder: Path | None = None
-    """Where its files are or will be; None = it has none of its own."""
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Packages it needs that are not installed."""
-        return tuple(name for name in self.packages if importlib.util.find_spec(name) is None)
-
-    @property
-    def downloaded(self) -> bool:
-        """Whether its files are here and have the sizes they were fetched with."""
-        if self.folder is None:
-            return True
-        try:
-            check_files(self)
-        except SettingsError:
-            return False
-        return True
-
-    @property
-    def installed(self) -> bool:
-        """Whether it can be served: its packages and its files are here."""
-        return not self.missing and self.downloaded
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """What to do before it can be served: sentences that end in a command. Empty = nothing."""
-        found = [f"needs {', '.join(self.missing)}: {self.install}"] if self.missing else []
-        if not self.downloaded:
-            pull = f"not downloaded: voxfleet models pull {self.name}"
-            found.append(pull if self.repository else f"its files are not at {self.folder}")
-        return tuple(found)
-
-
-EMBEDDED_NOTE = (
-    "PocketSphinx, US English only: works out of the box, demo quality. It gets most words of read speech wrong "
-    "(LibriSpeech test-other: 62 % WER at its best offline, 71 % live with ten streams on two cores). "
-    "Closed vocabularies (--grammar) work. Use a Whisper, Parakeet or Nemotron engine for real dictation."
-)
-NEMOTRON_NOTE = (
-    "The model to use for live speech on a GPU: punctuation, capitals, 80 ms to 1.12 s of delay. Of its 40 locales 19 are "
-    "called ready for transcription by the publisher, 13 (Romanian among them) broadly covered, 8 in need of fine-tuning. "
-    "On a CPU it hears a few streams per core."
-)
-NEMOTRON_SPEECH_NOTE = (
-    "English only, with punctuation and capitals; by its model card 6.9 % word errors over eight English sets at 1.12 s of "
-    "delay, 8.4 % at 80 ms. Where nothing but English is spoken. On a CPU it hears a few streams per core."
-)
-DIGITS_NOTE = (
-    "Our own network of 1.5 million weights that knows ten words, zero to nine; what else is said becomes digits or nothing. "
-    "Four speakers taught it; others were not measured. For tests and demonstrations of the engine, not for callers."
-)
-
-
-def models() -> tuple[ModelEntry, ...]:
-    """Every model this version knows by name."""
-    return (
-        ModelEntry(
-            name="embedded",
-            summary="PocketSphinx with the model inside its wheel; no download",
-            languages=("en", "en-US"),
-            note=EMBEDDED_NOTE,
-            licence="BSD",
-            packages=("pocketsphinx",),
-            install="pip install pocketsphinx",
-            build=_embedded,
-        ),
-        _hub_entry(
-            name="nemotron-3.5",
-            summary="NVIDIA Nemotron 3.5 ASR streaming, 0.6 B: 40 locales and automatic language",
-            languages=(*PUBLISHED.split(), AUTO),
-            note=NEMOTRON_NOTE,
-            licence="OpenMDW-1.1",
-            repository="nvidia/nemotron-3.5-asr-streaming-0.6b",
-            shape="nemotron-3.5-0.6b",
-        ),
-        _hub_entry(
-            name="nemotron-speech",
-            summary="NVIDIA Nemotron Speech streaming, 0.6 B: English",
-            languages=("en", "en-US"),
-            note=NEMOTRON_SPEECH_NOTE,
-            licence="NVIDIA Open Model License",
-            repository="nvidia/nemotron-speech-streaming-en-0.6b",
-            shape="nemotron-speech-0.6b",
-        ),
-        ModelEntry(
-            name="digits",
-            summary="spoken English digits, a small transducer that comes with Voxfleet; no download",
-            languages=("en", "en-US"),
-            note=DIGITS_NOTE,
-            licence="CC-BY-SA-4.0",
-            packages=TRANSDUCER_PACKAGES,
-            install=GPU_INSTALL,
-            build=_transducer,
-            size=3_030_000,
-            folder=snapshot.shipped_folder("digits"),
-        ),
-    )
 
 
 def note_of(model: str) -> str:
@@ -158,32 +46,48 @@ def note_of(model: str) -> str:
     return next((entry.note for entry in models() if entry.name == model), "")
 
 
+def canonical(model: str) -> str:
+    """The catalogue's own name of a model: 'whisper-tiny' of 'tiny' or 'openai/whisper-tiny'; others unchanged."""
+    return next(
+        (entry.name for entry in models() if model in (entry.name, *entry.spellings, entry.repository or None)), model
+    )
+
+
+def meant(asked: str | None, served: Container[str]) -> str | None:
+    """The served model a caller means, who may spell it in another way; what nobody knows stays as it is."""
+    name = canonical(asked) if asked is not None and asked not in served else asked
+    return name if name in served else asked
+
+
 def entry_of(model: str) -> ModelEntry:
     """The model a person names: one of the catalogue, or a folder. Raises SettingsError for a name nobody knows."""
     folder = folder_named(model)
     if folder is not None:
+        form = _form_told(model, folder)
         return ModelEntry(
             name=folder.resolve().name,
-            summary=f"the transducer in {folder}",
+            summary=f"the model in {folder}" if form is None else f"the {form} model in {folder}",
             languages=(),
             note="",
             licence="",
-            packages=TRANSDUCER_PACKAGES,
-            install=GPU_INSTALL,
-            build=_transducer,
+            runtimes=() if form is None else RUNTIMES[form],
+            form=form,
             folder=folder,
         )
-    entry = next((entry for entry in models() if entry.name == model), None)
+    name = canonical(model)
+    entry = next((entry for entry in models() if entry.name == name), None)
     if entry is None:
         hint = f"; for the folder of that name say ./{model}" if Path(model).is_dir() else ""
-        raise SettingsError(f"unknown model '{model}'{hint or nearest(model, [entry.name for entry in models()])}")
+        known = [spelled for entry in models() for spelled in (entry.name, *entry.spellings)]
+        raise SettingsError(f"unknown model '{model}'{hint or nearest(model, known)}")
     return entry
 
 
 def folder_named(model: str) -> Path | None:
     """The folder a model's name stands for; None for names of the catalogue and engines of the user's own."""
-    if model.startswith(FOLDER_PREFIX):
-        return Path(model.removeprefix(FOLDER_PREFIX)).expanduser()
+    for prefix in PREFIXES:
+        if model.startswith(prefix):
+            return Path(model.removeprefix(prefix)).expanduser()
     if model.startswith(PYTHON_PREFIX) or not model.startswith((".", "/", "~")):
         return None
     return Path(model).expanduser()
@@ -192,14 +96,32 @@ def folder_named(model: str) -> Path | None:
 def short_name(model: str) -> str:
     """What a worker of this model is called by default: letters, digits, '-', '_' and '.' only."""
     folder = folder_named(model)
-    name = model.rpartition(":")[2] if folder is None else folder.resolve().name
+    name = canonical(model).rpartition(":")[2] if folder is None else folder.resolve().name
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)[:30] or "model"
 
 
+def computes_with(worker: WorkerSettings) -> tuple[str, Choice] | None:
+    """Name and choice of a model that can be computed in several ways, here; None for all others. Raises SettingsError."""
+    if worker.model.startswith(PYTHON_PREFIX):
+        return None
+    entry = entry_of(worker.model)
+    if entry.form not in (Form.WHISPER, Form.CTRANSLATE2):
+        return None
+    return entry.name, backend.choose(entry.form, _options(worker))
+
+
+def caution(worker: WorkerSettings, url: str) -> str:
+    """What who serves this worker at `url` should know and check; '' = nothing. Raises SettingsError."""
+    chosen = computes_with(worker)
+    return backend.caution(chosen[0], worker.options, url) if chosen is not None else ""
+
+
 def computes_on_cpu(worker: WorkerSettings) -> bool:
-    """Whether it is a transducer that takes the processors of this machine. Raises SettingsError for an unknown model."""
-    if worker.model.startswith(PYTHON_PREFIX) or entry_of(worker.model).folder is None:
+    """Whether it is a network that takes the processors of this machine. Raises SettingsError for an unknown model."""
+    if worker.model.startswith(PYTHON_PREFIX) or entry_of(worker.model).form is None:
         return False
+    if (chosen := computes_with(worker)) is not None:
+        return chosen[1].device == "cpu"
     return str(_options(worker).get("device", "cpu")) == "cpu"
 
 
@@ -212,7 +134,9 @@ def check(worker: WorkerSettings) -> None:
     if worker.model.startswith(PYTHON_PREFIX):
         return
     entry = entry_of(worker.model)
-    if entry.missing:
+    if (chosen := computes_with(worker)) is not None:
+        backend.check_runtime(entry.name, chosen[1])
+    elif entry.missing:
         raise SettingsError(
             f"model '{entry.name}' needs packages that are not installed ({', '.join(entry.missing)}): {entry.install}"
         )
@@ -221,67 +145,43 @@ def check(worker: WorkerSettings) -> None:
         if device != "cpu":
             raise SettingsError(f"model '{entry.name}' runs on the CPU only, not on '{device}'")
         return
-    from voxfleet.engines.transducer.layout import Layout
-
     check_files(entry)
-    Layout.read(entry.folder)
+    match entry.form:
+        case None:
+            folders.form_of(entry.folder)
+        case Form.TRANSDUCER:
+            from voxfleet.engines.transducer.layout import Layout
+
+            Layout.read(entry.folder)
+        case Form.WHISPER:
+            from voxfleet.engines.whisper.layout import Layout as WhisperLayout
+
+            WhisperLayout.read(entry.folder)
 
 
 def build(worker: WorkerSettings) -> Engine:
     """The engine a worker is configured for, loaded. Raises SettingsError for a name or options nobody knows."""
     options = _options(worker)
     if worker.model.startswith(PYTHON_PREFIX):
-        return _from_path(worker.model, worker.places, options)
+        return engines.from_path(worker.model, worker.places, options)
     check(worker)
-    return entry_of(worker.model).build(worker.model, worker.places, options)
+    return engines.made(entry_of(worker.model), worker.places, options)
 
 
-def check_files(entry: ModelEntry) -> None:
-    """Raises SettingsError where files of a model are missing, cut off, or not what was fetched."""
-    if entry.folder is None:
-        return
-    if entry.repository and not entry.folder.is_dir():
-        raise SettingsError(
-            f"model '{entry.name}' is not downloaded (about {snapshot.size_text(entry.size)}): "
-            f"voxfleet models pull {entry.name}"
-        )
-    if not entry.folder.is_dir():
-        raise SettingsError(f"there is no model folder {entry.folder}")
-    snapshot.check_sizes(entry.folder)
-    snapshot.check_weights(entry.folder)
+def check_device(device: str) -> None:
+    """Raises SettingsError for what can't name a device; whether it is there, the engine finds out."""
+    if not _DEVICE.fullmatch(device):
+        raise SettingsError(f"'{device}' is no device: say cpu, cuda:0, cuda:1 and so on")
 
 
-def advised_places() -> int:
-    """Places of the embedded engine on this machine: five per core leave room for the gateway (README, Measured)."""
-    return 5 * usable_cores()
-
-
-def usable_cores() -> int:
-    """Processors this process may use: a container or taskset may leave fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def part_of_machine(workers: int, places: int) -> tuple[int, dict[str, Any]]:
-    """Places and options of one of several embedded workers on this machine; `places` are those set for all of them."""
-    from voxfleet.engines.embedded import CAREFUL_PER_CORE
-
-    cores = usable_cores()
-    each = -(-advised_places() // workers)
-    quick = max(places, each * workers if not places else 0) > CAREFUL_PER_CORE * cores
-    return each, {"processes": max(1, cores // workers), "quick": quick}
-
-
-def _hub_entry(*, name: str, **facts: Any) -> ModelEntry:
-    """A transducer of 0.6 billion weights that is fetched from the hub."""
-    return ModelEntry(
-        name=name,
-        packages=TRANSDUCER_PACKAGES,
-        install=GPU_INSTALL,
-        build=_transducer,
-        size=HUB_SIZE,
-        folder=snapshot.models_folder() / name,
-        **facts,
-    )
+def _form_told(model: str, folder: Path) -> Form | None:
+    """The form of a folder by prefix and files; None where nobody can tell, which `check` says."""
+    told = next((form for prefix, form in PREFIXES.items() if model.startswith(prefix)), None)
+    try:
+        found = folders.form_of(folder)
+    except SettingsError:
+        return told
+    return found if told is None or (told, found) == (Form.WHISPER, Form.CTRANSLATE2) else told
 
 
 def _options(worker: WorkerSettings) -> dict[str, Any]:
@@ -295,44 +195,3 @@ def _options(worker: WorkerSettings) -> dict[str, Any]:
                 f"'{options['device']}': keep one"
             )
     return options
-
-
-def check_device(device: str) -> None:
-    """Raises SettingsError for what can't name a device; whether it is there, the engine finds out."""
-    if not _DEVICE.fullmatch(device):
-        raise SettingsError(f"'{device}' is no device: say cpu, cuda:0, cuda:1 and so on")
-
-
-def _embedded(_: str, places: int, options: dict[str, Any]) -> Engine:
-    from voxfleet.engines.embedded import EmbeddedEngine
-
-    told = {name: value for name, value in options.items() if name != "device"}
-    return _checked(EmbeddedEngine, "embedded", places or advised_places(), told)
-
-
-def _transducer(model: str, places: int, options: dict[str, Any]) -> Engine:
-    entry = entry_of(model)
-    engine_module = importlib.import_module("voxfleet.engines.transducer.engine")
-    engine = _checked(engine_module.TransducerEngine, entry.name, places, {"model": str(entry.folder), **options})
-    engine.info = replace(engine.info, name=entry.name)  # callers ask for it by the name it is served under
-    return engine
-
-
-def _from_path(model: str, places: int, options: dict[str, Any]) -> Engine:
-    module_name, _, class_name = model.removeprefix(PYTHON_PREFIX).partition(":")
-    try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingsError(f"can't load engine '{model}' (python:package.module:Class): {error}") from None
-    return _checked(kind, model, places, options)
-
-
-def _checked(kind: Callable[..., Engine], model: str, places: int, options: dict[str, Any]) -> Engine:
-    arguments = dict(options)
-    if places:
-        arguments["places"] = places
-    try:
-        inspect.signature(kind).bind(**arguments)
-    except TypeError as error:
-        raise SettingsError(f"options of engine '{model}': {error}") from None
-    return kind(**arguments)

@@ -18,6 +18,7 @@ from voxfleet.clock import Clock
 from voxfleet.cluster.pool import Pool
 from voxfleet.engines.port import EngineInfo, TrackOptions
 from voxfleet.errors import BadAudio, EngineBehind, ResumeRefused, UnexpectedFrame, VoxfleetError
+from voxfleet.serving.catalog import meant
 from voxfleet.serving.channel import TELEPHONE_RATE, Channel
 from voxfleet.serving.lateness import Lateness
 from voxfleet.serving.outbox import HandOver, Outbox, Pong, Post
@@ -118,7 +119,9 @@ class Conversation:
     async def open(self) -> None:
         """Take a place for every channel. Raises CallerError or CapacityError with nothing left taken."""
         options, house = self.options, self._house
-        wanted = TrackOptions(options.language, options.grammar, options.phrases, recorded=self._recorded)
+        wanted = TrackOptions(
+            options.language, options.grammar, options.phrases, translate=options.translate, recorded=self._recorded
+        )
         rules = TurnRules.of(house.settings.turn, options.endpointing_ms)
         raw = options.encoding is not Encoding.CONTAINER
         self._decoder = (
@@ -145,7 +148,7 @@ class Conversation:
         channel.seating = Seating(
             session,
             house.pool,
-            self.options.model,
+            meant(self.options.model, house.pool.models),
             wanted,
             house.settings.gateway,
             house.metrics,

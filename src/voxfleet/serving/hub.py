@@ -25,9 +25,10 @@ from voxfleet.serving import snapshot
 from voxfleet.serving.hub_errors import HubFailed, mapped
 from voxfleet.serving.snapshot import FileRecord, Snapshot, size_text
 
-FETCHED = ("*.safetensors", "*.json", "tokenizer*", "*.model", "LICENSE*")
+FETCHED = ("*.safetensors", "*.json", "merges.txt", "tokenizer*", "*.model", "LICENSE*")
 """Names of what is fetched. Pickles, archives and programs are not, whatever the repository holds."""
-NEVER = ("*.nemo", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.py", "*.zip", "*.tar*")
+NEVER = ("*.nemo", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.py", "*.zip", "*.tar*", "*.fp32*")
+"""The last: a second copy of the weights in fp32, as openai/whisper-large-v3 has beside the ones in fp16."""
 SPARE = 64 * 2**20
 """Bytes that must stay free on the disk."""
 ANSWER_SECONDS = 20.0

@@ -1,6 +1,7 @@
 """One recorded file driven through the same door as a live call, as fast as its place allows, at lowest priority."""
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,13 @@ from voxfleet.audio.container import decode_file
 from voxfleet.serving.conversation import Conversation, House
 from voxfleet.speech import Final, Seconds
 from voxfleet.wire.commands import Audio, Finish
-from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.options import AUTO, Encoding, StreamOptions
 from voxfleet.wire.phrases import Phrase
 
 BLOCK_SECONDS = 1.0
 """Audio handed over at a time; between two blocks live calls have their turn on the event loop."""
+UNDETERMINED = "und"
+"""BCP-47 for a language nobody could tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Recording:
     finals: tuple[Final, ...]
     duration: Seconds
     language: str
+    """BCP-47 tag of what is spoken: as the caller said, or as the engine found in most of it."""
     model: str
 
 
@@ -34,8 +38,9 @@ async def transcribe(
     model: str | None = None,
     grammar: str | None = None,
     phrases: tuple[Phrase, ...] = (),
+    translate: bool = False,
 ) -> Recording:
-    """All finals of a file, its channels mixed down to one stream.
+    """All finals of a file, its channels mixed down to one stream; with `translate` they are English.
 
     Raises BadAudio for what is not audio, CapacityError where no place is free, EngineError where the engine fails.
     """
@@ -50,6 +55,7 @@ async def transcribe(
         model=model,
         grammar=grammar,
         phrases=phrases,
+        translate=translate,
     )
     conversation = Conversation(house, options, recorded=True)
     await conversation.open()
@@ -62,7 +68,17 @@ async def transcribe(
         conversation.close()
     if conversation.failure is not None:
         raise conversation.failure
-    return Recording(finals, mono.size / rate, language, conversation.info.name)
+    spoken = _found(finals) if language == AUTO else language
+    return Recording(finals, mono.size / rate, spoken, conversation.info.name)
+
+
+def _found(finals: tuple[Final, ...]) -> str:
+    """The language most of the speech is in."""
+    seconds: dict[str, Seconds] = defaultdict(float)
+    for final in finals:
+        if final.language and final.words:
+            seconds[final.language] += final.speech_end - final.start
+    return max(seconds, key=seconds.__getitem__, default=UNDETERMINED)
 
 
 async def _fed(conversation: Conversation, mono: "np.ndarray[tuple[int], np.dtype[np.float32]]", block: int) -> None:

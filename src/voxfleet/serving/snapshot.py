@@ -6,7 +6,7 @@ SHA-256. Sizes are compared whenever the model is loaded, hashes by `voxfleet mo
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -107,6 +107,15 @@ def check_weights(folder: Path) -> None:
             raise SettingsError(
                 f"{path} has {path.stat().st_size:,} bytes where its header says {expected:,}: it is cut off"
             )
+
+
+def check_present(folder: Path, names: Iterable[str]) -> None:
+    """Raises SettingsError naming the first of these files that is not there, or holds nothing."""
+    for name in names:
+        if not (folder / name).is_file():
+            raise SettingsError(f"{folder / name} is missing: the model is not whole")
+        if not (folder / name).stat().st_size:
+            raise SettingsError(f"{folder / name} is empty: the model is not whole")
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

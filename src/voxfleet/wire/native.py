@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from voxfleet.errors import BadMessage, BadValue, UnknownParameter, VoxfleetError
 from voxfleet.speech import Event, Final, Flushed, Partial, Settled, SpeechStarted, text_of
 from voxfleet.wire import commands, phrases
-from voxfleet.wire.options import Encoding, StreamOptions
+from voxfleet.wire.options import Encoding, StreamOptions, language_tag, translates
 from voxfleet.wire.resume import MAX_TOKEN
 
 # ---- client to server -------------------------------------------------------------------------------------------
@@ -304,7 +304,8 @@ def schema() -> dict[str, Any]:
 # ---- the query of GET /v1/stream --------------------------------------------------------------------------------
 
 QUERY: dict[str, str] = {
-    "language": "BCP-47 tag of the speech, e.g. en or en-US (default en)",
+    "language": "BCP-47 tag of the speech, e.g. en or en-US; auto: found in each turn, by engines that can (default en)",
+    "task": "transcribe; or translate: English text of other languages, by engines that can (default transcribe)",
     "encoding": "pcm16, float32, mulaw, alaw, or container for a file format that describes itself (default pcm16)",
     "sample_rate": "Hz of the audio sent, 8000 to 48000 (default 16000; containers carry their own)",
     "channels": "1 to 8, interleaved; each is transcribed on its own (default 1)",
@@ -345,7 +346,7 @@ def parse_query(query: dict[str, str]) -> StreamOptions:
     if grammar is not None and len(grammar) > MAX_GRAMMAR:
         raise BadValue("grammar", f"{len(grammar)} characters", f"at most {MAX_GRAMMAR} characters")
     return StreamOptions(
-        language=_language(query.get("language", "en")),
+        language=language_tag(query.get("language", "en")),
         encoding=encoding,
         sample_rate=_whole(query, "sample_rate", 16_000, 8_000, 48_000),
         channels=_whole(query, "channels", 1, 1, MAX_CHANNELS),
@@ -355,6 +356,7 @@ def parse_query(query: dict[str, str]) -> StreamOptions:
         words=_boolean(query, "words"),
         grammar=grammar,
         phrases=phrases.parse(query.get("phrases", "")),
+        translate=translates(query.get("task", "")),
     )
 
 
@@ -364,13 +366,6 @@ def resume_token(query: dict[str, str]) -> str | None:
     if token is not None and not (len(token) <= MAX_TOKEN and token.isascii() and token.isprintable()):
         raise BadValue("resume", token, f"a token of at most {MAX_TOKEN} characters")
     return token
-
-
-def _language(tag: str) -> str:
-    parts = tag.split("-")
-    if not (2 <= len(parts[0]) <= 3 and all(part.isascii() and part.isalnum() and len(part) <= 8 for part in parts)):
-        raise BadValue("language", tag, "a BCP-47 tag such as en or en-US")
-    return tag
 
 
 def _whole(query: dict[str, str], name: str, default: int, low: int, high: int) -> int:

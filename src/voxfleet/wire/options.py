@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voxfleet.errors import BadValue
+from voxfleet.speech import AUTO
 from voxfleet.wire.phrases import Phrase
 
 
@@ -47,3 +49,29 @@ class StreamOptions:
     grammar: str | None = None
     phrases: tuple[Phrase, ...] = ()
     """Words the caller expects, beside all others."""
+    translate: bool = False
+    """English text of what is said in another language."""
+
+
+class Task(StrEnum):
+    """What is made of speech."""
+
+    TRANSCRIBE = "transcribe"
+    TRANSLATE = "translate"
+
+
+def translates(task: str) -> bool:
+    """Whether a task as a caller spells it asks for a translation; '' = transcribe. Raises BadValue."""
+    try:
+        return Task(task or Task.TRANSCRIBE) is Task.TRANSLATE
+    except ValueError:
+        raise BadValue("task", task, f"one of {', '.join(Task)}") from None
+
+
+def language_tag(text: str) -> str:
+    """A language as a caller spells it, unchanged. Raises BadValue for what is neither a BCP-47 tag nor `auto`."""
+    parts = text.split("-")
+    well_formed = all(part.isascii() and part.isalnum() and len(part) <= 8 for part in parts)
+    if text != AUTO and not (2 <= len(parts[0]) <= 3 and well_formed):
+        raise BadValue("language", text, f"a BCP-47 tag such as en or en-US, or {AUTO}")
+    return text

@@ -11,7 +11,6 @@ from voxfleet.engines.transducer import sizes
 from voxfleet.engines.transducer.arena import Arena
 from voxfleet.engines.transducer.device import fit
 from voxfleet.engines.transducer.features import LogMel
-from voxfleet.engines.transducer.languages import AUTO
 from voxfleet.engines.transducer.layout import SHAPES, FeatureShape, Layout, Shape
 from voxfleet.engines.transducer.model import Transducer
 from voxfleet.engines.transducer.quantised import quantise
@@ -19,7 +18,7 @@ from voxfleet.engines.transducer.ring import AudioRing
 from voxfleet.engines.transducer.runner import Runner
 from voxfleet.engines.transducer.tokens import Vocabulary
 from voxfleet.errors import SettingsError, nearest
-from voxfleet.speech import SAMPLE_RATE
+from voxfleet.speech import AUTO, SAMPLE_RATE
 
 FRAME_MS = 80
 LEAST_MS = 160
