@@ -45,3 +45,27 @@ def test_settings_that_cannot_be_met_are_one_sentence(voxfleet: Run) -> None:
     assert done.returncode == exits.SETTINGS
     assert "chunks 100" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_whisper_is_measured_in_conversations(voxfleet: Run, tmp_path: Path) -> None:
+    """As the issue's own command says it, small: how many, by whom they waited, and where the time went."""
+    words = ("bench", "engine", "--engine", "whisper", "--shape", "micro", "--random-weights", "--quick", "--threads", 1)
+    more = ("--speech", 0.5, "--decode-tokens-per-second", 3.3, "--streams", 2, "--seconds", 2, "--json", "w.json")
+    done = voxfleet(*words, *more, "--encoder-context", "silence_tail")
+    report = json.loads(done.stdout)
+    (context,) = report["contexts"]
+    assert done.returncode == (exits.OK if context["streams"] else exits.FAILED), done.stderr
+    assert (report["benchmark"], report["shape"], context["encoder_context"]) == ("whisper", "micro", "silence_tail")
+    assert json.loads((tmp_path / "w.json").read_text()) == report
+    if context["held"] is not None:  # a busy machine may hold none
+        held = context["held"]
+        assert held["emission_ms"]["p95"] <= 2000
+        assert 0 <= held["draft_tokens_accepted"] <= 1
+        assert 1.0 < held["encoder_seconds_of_a_window"] < 15.0
+    assert "micro" in done.stderr
+
+
+def test_a_whisper_is_measured_by_shape_alone(voxfleet: Run) -> None:
+    done = voxfleet("bench", "engine", "--engine", "whisper", "--model", "./somewhere")
+    assert done.returncode == exits.USAGE
+    assert "--shape" in done.stderr

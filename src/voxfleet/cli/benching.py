@@ -21,6 +21,7 @@ class BenchEngine(StrEnum):
     """Engines that can be benchmarked."""
 
     transducer = "transducer"
+    whisper = "whisper"
 
 
 @bench_app.callback()
@@ -33,12 +34,14 @@ def bench() -> None:
         "voxfleet bench engine --shape tiny --random-weights --quick",
         "voxfleet bench engine --shape nemotron-3.5-0.6b --random-weights --device cuda:0 --json capacity.json",
         "voxfleet bench engine --model ./nemotron-3.5 --device cuda:0 --chunks 320,560",
+        "voxfleet bench engine --engine whisper --shape large-v3-turbo --random-weights --device cuda:0 --speech 0.5",
     )
 )
 def engine(
     kind: Annotated[BenchEngine, typer.Option("--engine", help="Which one.")] = BenchEngine.transducer,
     shape: Annotated[
-        str | None, typer.Option("--shape", metavar="NAME", help="A known network, such as nemotron-3.5-0.6b or tiny.")
+        str | None,
+        typer.Option("--shape", metavar="NAME", help="A known network: nemotron-3.5-0.6b, large-v3-turbo, tiny."),
     ] = None,
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="With --shape: no files; times are real, text is not.")
@@ -53,6 +56,18 @@ def engine(
     chunks: Annotated[
         str, typer.Option("--chunks", metavar="MS,MS…", help="Default: those the model is served with.")
     ] = "",
+    cadence: Annotated[
+        int, typer.Option("--cadence", min=100, metavar="MS", help="Whisper: between two decodes; divides 2000.")
+    ] = 1000,
+    speech: Annotated[
+        float, typer.Option("--speech", min=0.05, max=1, help="Whisper: share of the time that everybody speaks.")
+    ] = 0.5,
+    tokens: Annotated[
+        float, typer.Option("--decode-tokens-per-second", min=0, max=12, help="Whisper: said of a second of speech.")
+    ] = 3.3,
+    contexts: Annotated[
+        str, typer.Option("--encoder-context", metavar="NAME,…", help="Whisper: padded, silence_tail.")
+    ] = "padded,silence_tail",
     streams: Annotated[
         int, typer.Option("--streams", "-n", min=0, metavar="N", help="Search no further; 0 = what the memory holds.")
     ] = 0,
@@ -75,11 +90,15 @@ def engine(
         sizes = tuple(int(part) for part in chunks.split(",") if part.strip())
     except ValueError:
         raise typer.BadParameter(f"'{chunks}' is no list of milliseconds", param_hint="--chunks") from None
+    if kind is BenchEngine.whisper and (shape is None or sizes):
+        what = "a --shape" if shape is None else "--cadence, not --chunks"
+        raise typer.BadParameter(f"Whisper is measured with random weights and {what}", param_hint="--engine")
 
     def work() -> int:
-        from voxfleet.cli.bench import BenchOrder
+        from voxfleet.cli.bench import BenchOrder, Talking
         from voxfleet.cli.bench import bench as carry_out
 
+        named = tuple(part.strip() for part in contexts.split(",") if part.strip())
         return carry_out(
             BenchOrder(
                 model=str(model) if model is not None else f"random:{shape}",
@@ -91,8 +110,8 @@ def engine(
                 threads=threads,
                 quick=quick,
                 file=file,
+                talking=Talking(cadence, speech, tokens, named) if kind is BenchEngine.whisper else None,
             )
         )
 
-    assert kind is BenchEngine.transducer
     raise typer.Exit(terminal.run(work))

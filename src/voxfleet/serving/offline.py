@@ -8,9 +8,9 @@ import numpy as np
 
 from voxfleet.audio.container import decode_file
 from voxfleet.serving.conversation import Conversation, House
-from voxfleet.speech import Final, Seconds
+from voxfleet.speech import AUTO, Final, Seconds
 from voxfleet.wire.commands import Audio, Finish
-from voxfleet.wire.options import AUTO, Encoding, StreamOptions
+from voxfleet.wire.options import Encoding, StreamOptions
 from voxfleet.wire.phrases import Phrase
 
 BLOCK_SECONDS = 1.0
