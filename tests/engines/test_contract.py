@@ -1,5 +1,7 @@
 """What every engine promises, held against each of them."""
 
+import functools
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +31,36 @@ def _digits(places: int) -> Engine:
     return TransducerEngine(str(Path(__file__).parents[2] / "models/digits"), places, threads=1)
 
 
-ENGINES: dict[str, Callable[[int], Engine]] = {"fake": FakeEngine, "embedded": EmbeddedEngine, "digits": _digits}
+@functools.cache
+def _whisper_folder() -> str:
+    from tests.engines.whisper.folders import whisper_folder
+
+    return str(whisper_folder(Path(tempfile.mkdtemp()) / "micro"))
+
+
+def _whisper(places: int) -> Engine:
+    """A small Whisper with random weights in PyTorch: what it says is noise, and hangs on every sample."""
+    pytest.importorskip("torch", reason="the extra 'gpu' is not installed")
+    from voxfleet.engines.whisper.engine import WhisperEngine
+
+    return WhisperEngine(_whisper_folder(), places, threads=1)
+
+
+def _faster_whisper(places: int) -> Engine:
+    """The same through CTranslate2."""
+    pytest.importorskip("ctranslate2", reason="the extra 'whisper-cpu' is not installed")
+    from voxfleet.engines.faster_whisper import FasterWhisperEngine
+
+    return FasterWhisperEngine(_whisper_folder(), places, compute_type="float32", threads=1)
+
+
+ENGINES: dict[str, Callable[[int], Engine]] = {
+    "fake": FakeEngine,
+    "embedded": EmbeddedEngine,
+    "digits": _digits,
+    "whisper": _whisper,
+    "faster_whisper": _faster_whisper,
+}
 """How to make each engine with so many places. A new engine is held to its port by one line here."""
 
 
@@ -44,8 +75,9 @@ def shared_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 class Taken:
     """An engine that remembers its tenants, so that a test can leave without tidying up."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
+        self.name = name
         self.places: list[Place] = []
 
     def take(self, language: str = "en", grammar: str | None = None) -> Place:
@@ -58,8 +90,8 @@ class Taken:
 
 
 @pytest.fixture
-def taken(shared_engine: Engine) -> Iterator[Taken]:
-    taken = Taken(shared_engine)
+def taken(shared_engine: Engine, request: pytest.FixtureRequest) -> Iterator[Taken]:
+    taken = Taken(shared_engine, request.node.callspec.params["shared_engine"])
     yield taken
     for place in taken.places:
         shared_engine.free(place)
@@ -180,7 +212,7 @@ def test_batched_equals_alone(taken: Taken, speech: list[NDArray[np.int16]]) -> 
 
 
 def test_a_reused_place_remembers_nothing(taken: Taken, speech: list[NDArray[np.int16]]) -> None:
-    fresh = ENGINES[taken.engine.info.name](1)
+    fresh = ENGINES[taken.name](1)
     try:
         place = fresh.take(TrackOptions())
         expected = say(fresh, place, speech[1])

@@ -151,7 +151,7 @@ class WindowedEngine:
 class _Stream:
     """What one place has heard and not forgotten: the turn under way, and audio of later ones."""
 
-    __slots__ = ("_bounds", "_limit", "_partial", "_policy", "_waiting", "moved", "options", "tape", "turn")
+    __slots__ = ("_bounds", "_chunk", "_limit", "_partial", "_policy", "_waiting", "moved", "options", "tape", "turn")
 
     def __init__(self, options: TrackOptions, bounds: Bounds, policy: Policy) -> None:
         self.options = options
@@ -161,6 +161,7 @@ class _Stream:
         self._bounds, self._policy = bounds, policy
         self._waiting: deque[int] = deque()
         """Stream positions at which turns end, after the present one's end."""
+        self._chunk = 0
         self._limit = 0.0
         self._partial = False
         self.turn = self._turn(0, 0)
@@ -180,6 +181,7 @@ class _Stream:
     def begin_step(self, chunk: int) -> None:
         """A step with chunks of so many samples begins."""
         self.moved = False
+        self._chunk = chunk
         self._partial = self.turn.ready(chunk)
         live = not self.options.recorded
         self._limit = self.turn.begin + self.turn.decoded + self._bounds.every if live else math.inf
@@ -215,6 +217,7 @@ class _Stream:
             self.turn.hear(self.tape.view(end, until))
         if ends:
             self.turn.end = self.turn.received
+        self._partial = self.turn.ready(self._chunk)
 
     def _turn(self, number: int, begin: int) -> Turn:
         language = bare_language(self.options.language)

@@ -20,13 +20,14 @@ SHORT_TEXT = 60
 BARE = ".,!?;:…。！？、，'\"-–— "
 
 
-def credible(transcript: Transcript, seconds: Seconds, policy: Policy) -> tuple[Spelled, ...]:
-    """The words of a transcript of so many seconds of audio that can be believed; none where it is nonsense as a whole."""
+def credible(transcript: Transcript, seconds: Seconds, policy: Policy) -> tuple[Spelled, ...] | None:
+    """The words of a transcript of so many seconds of audio that can be believed: none where nobody speaks; None where it
+    is nonsense as a whole."""
     if transcript.no_speech > policy.no_speech and transcript.log_probability < policy.log_probability:
         return ()
     words = within(transcript.words, policy.most_tokens(seconds))
     words = without_loop(words, policy.repeats)
-    return () if compression(words) > policy.compression else words
+    return None if compression(words) > policy.compression else words
 
 
 def within(words: Sequence[Spelled], most: int) -> tuple[Spelled, ...]:

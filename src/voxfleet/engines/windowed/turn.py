@@ -67,7 +67,7 @@ class Turn:
     """See the module. The owner tells it of audio and of its end, and carries out what `next` asks for."""
 
     __slots__ = (
-        "_answer", "_bounds", "_draft", "_first", "_known", "_marks", "_policy", "_recorded", "_said", "_stabilizer", "begin",
+        "_answer", "_bounds", "_draft", "_firm", "_first", "_known", "_marks", "_policy", "_recorded", "_said", "_stabilizer", "begin",
         "cut", "decoded", "end", "language", "number", "over", "received", "sound", "unstable",
     )  # fmt: skip
 
@@ -87,6 +87,8 @@ class Turn:
         self.language = language
         self.sound = Sound(policy.silence_dbfs)
         self.unstable: tuple[Spelled, ...] = ()
+        self._firm: tuple[Spelled, ...] = ()
+        """Of these, what the last mark left: what counts where a decode says nothing that can be believed."""
         self.over = False
         """All of it was decoded and it has ended: the hypothesis is final."""
         self._known = language != ""
@@ -173,18 +175,16 @@ class Turn:
             heard=heard,
             moment=moment,
             exact=quiet or moment is not Moment.PARTIAL,
-            prompt=self._prompt(),
+            prompt=self._prompt(sound[0] / SAMPLE_RATE),
             prefix=tuple(token for word in settled for token in word.tokens),
             draft=self._draft,
             language=self.language if self._known else "",
         )
 
-    def _prompt(self) -> tuple[int, ...]:
+    def _prompt(self, sound: Seconds) -> tuple[int, ...]:
+        """What was said just before the window, whose first sound is there; nothing after a pause."""
         most = self._policy.prompt_tokens
-        if not self._said or not most:
-            return ()
-        following = self._stabilizer.settled[:1] or self.unstable[:1]
-        if following and following[0].word.start - self._said[-1].word.end > self._policy.prompt_pause:
+        if not self._said or not most or sound - self._said[-1].word.end > self._policy.prompt_pause:
             return ()
         return tuple(token for word in self._said for token in word.tokens)[-most:]
 
@@ -193,11 +193,14 @@ class Turn:
     def learn(self, ask: Ask, transcript: Transcript) -> None:
         """The answer to the last ask."""
         offset, end = ask.begin / SAMPLE_RATE, ask.heard / SAMPLE_RATE
-        words = credible(transcript, (ask.end - ask.begin) / SAMPLE_RATE, self._policy)
-        words = tuple(_placed(word, offset) for word in words)
-        if not self._bounds.keeps_prefix:
-            words = after(self._stabilizer.settled, words)
-        words = _in_order(words, self._last_end(), end)
+        believed = credible(transcript, (ask.end - ask.begin) / SAMPLE_RATE, self._policy)
+        if believed is None:
+            words = self._firm if ask.exact else self.unstable
+        else:
+            words = tuple(_placed(word, offset) for word in believed)
+            if not self._bounds.keeps_prefix:
+                words = after(self._stabilizer.settled, words)
+            words = _in_order(words, self._last_end(), end)
         if transcript.language and not self._known:
             self.language = transcript.language
             self._known = ask.moment is not Moment.PARTIAL and bool(words)
@@ -221,7 +224,8 @@ class Turn:
     def _settle(self, now: Seconds) -> None:
         """At a mark: words settle, and the window is cut where it has grown long."""
         stabilizer, policy = self._stabilizer, self._policy
-        self._settled(stabilizer.learn(self.unstable, now))
+        if self.unstable != self._firm:  # a decode that can't be believed is no second opinion
+            self._settled(stabilizer.learn(self.unstable, now))
         longest = 0.0 if self._recorded else (self._bounds.window - self._bounds.every) / SAMPLE_RATE
         begin = self.cut / SAMPLE_RATE
         count = cut_after(stabilizer.settled, begin, now, longest, policy)
@@ -235,6 +239,7 @@ class Turn:
             left = left if now - left <= max(longest, policy.recent_seconds) else now - policy.recent_seconds
         self._said += stabilizer.cut(count)
         self.cut = max(self.cut, round(left * SAMPLE_RATE))
+        self._firm = self.unstable
 
     def _settled(self, count: int) -> None:
         """So many words of the last decode have settled; it would say the rest again if it were told to begin with them."""
