@@ -178,6 +178,22 @@ def test_stable_words_survive_an_engine_that_heard_otherwise() -> None:
     assert final.text == "four horses run fast"
 
 
+def test_short_words_are_not_repeated_where_only_a_confidence_was_rounded() -> None:
+    session = begun()
+    speak(session, 100, 0.9)
+    told = (Word("so", 0.0, 0.3, 0.5), Word("7", 0.3, 0.32, 0.25), Word("7", 0.32, 0.34, 0.75))
+    session.learn(Hypothesis(0, told, (), 1.0), 1.0)
+    session.lost_track(0)
+    session.seated(1)
+    session.finish()
+    rounded = (
+        *(Word(word.text, word.start, word.end, (word.confidence or 0) + 1e-7) for word in told),
+        Word("up", 0.34, 0.5),
+    )
+    (final,) = events(session.learn(Hypothesis(0, rounded, (), 3.0, True), 3.0, 1), Final)
+    assert final.text == "so 7 7 up"
+
+
 def test_context_is_heard_as_a_turn_of_its_own_that_nobody_is_told() -> None:
     session = begun(context=0.5)
     speak(session, 40, 0.0)
