@@ -49,7 +49,18 @@ def test_settings_that_cannot_be_met_are_one_sentence(voxfleet: Run) -> None:
 
 def test_a_whisper_is_measured_in_conversations(voxfleet: Run, tmp_path: Path) -> None:
     """As the issue's own command says it, small: how many, by whom they waited, and where the time went."""
-    words = ("bench", "engine", "--engine", "whisper", "--shape", "micro", "--random-weights", "--quick", "--threads", 1)
+    words = (
+        "bench",
+        "engine",
+        "--engine",
+        "whisper",
+        "--shape",
+        "micro",
+        "--random-weights",
+        "--quick",
+        "--threads",
+        1,
+    )
     more = ("--speech", 0.5, "--decode-tokens-per-second", 3.3, "--streams", 2, "--seconds", 2, "--json", "w.json")
     done = voxfleet(*words, *more, "--encoder-context", "silence_tail")
     report = json.loads(done.stdout)

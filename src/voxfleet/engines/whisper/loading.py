@@ -99,7 +99,7 @@ def load_model(model: str, machine: Machine) -> Loading:
 def quantise(network: Whisper) -> None:
     """Weights of the linear layers as 8-bit integers, by torchao, in place. Raises SettingsError where it is missing."""
     try:
-        from torchao.quantization import Int8WeightOnlyConfig, quantize_  # type: ignore[import-untyped]
+        from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
         raise SettingsError(
             f"precision 'int8' needs torchao, which can't be used here ({error}): pip install torchao"

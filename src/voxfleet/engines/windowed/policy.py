@@ -29,7 +29,7 @@ class Policy:
     silence_dbfs: float = -60.0
     """A frame of 20 ms whose mean square is below this holds no speech."""
     margin: Seconds = 0.3
-    """Of the silence after the last sound that is decoded with it."""
+    """Of the silence before the first and after the last sound that is decoded with it."""
     least_seconds: Seconds = 0.4
     """Of sound before anything is decoded while a turn goes on; a final decode wants a quarter of it."""
     no_speech: float = 0.6

@@ -67,8 +67,8 @@ class Turn:
     """See the module. The owner tells it of audio and of its end, and carries out what `next` asks for."""
 
     __slots__ = (
-        "_answer", "_bounds", "_draft", "_firm", "_first", "_known", "_marks", "_policy", "_recorded", "_said", "_stabilizer", "begin",
-        "cut", "decoded", "end", "language", "number", "over", "received", "sound", "unstable",
+        "_answer", "_bounds", "_draft", "_firm", "_first", "_known", "_marks", "_policy", "_recorded", "_said",
+        "_stabilizer", "begin", "cut", "decoded", "end", "language", "number", "over", "received", "sound", "unstable",
     )  # fmt: skip
 
     def __init__(
@@ -166,12 +166,14 @@ class Turn:
         sound = self.sound.within(self.cut, heard)
         if sound is None or sound[1] - sound[0] < least * SAMPLE_RATE:
             return None
-        enough = sound[1] + round(policy.margin * SAMPLE_RATE)
+        margin = round(policy.margin * SAMPLE_RATE)
+        enough = sound[1] + margin
         quiet = enough < heard
         settled = self._stabilizer.settled
+        begin = max(self.cut, sound[0] - margin)
         return Ask(
-            begin=self.cut,
-            end=min(enough, heard, self.cut + self._bounds.window),
+            begin=begin,
+            end=min(enough, heard, begin + self._bounds.window),
             heard=heard,
             moment=moment,
             exact=quiet or moment is not Moment.PARTIAL,
