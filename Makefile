@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 DEVICE ?= cpu
+WHISPER ?= large-v3-turbo
 SHARED := ../shared/audio/MANIFEST.tsv
 # LibriSpeech test-other where it is; its file names begin with the speaker. Without it the bundled call is measured.
 SPOKEN := $(if $(wildcard $(SHARED)),--audio $(SHARED) --match libri)
@@ -58,6 +59,12 @@ bench-soak: $(DEV)  ## half an hour of callers who come, go and misbehave while 
 bench-transducer: $(DEV)  ## live streams per device of the transducer engine, 0.6 B shape; DEVICE=cuda:0 for a card (10 minutes)
 	@$(BIN)/voxfleet bench engine --engine transducer --shape nemotron-3.5-0.6b --random-weights --device $(DEVICE) --json reports/transducer.json
 
+bench-whisper: $(DEV)  ## live streams per device of the Whisper engine, turbo's shape; DEVICE=cuda:0 for a card (5 minutes)
+	@$(BIN)/voxfleet bench engine --engine whisper --shape $(WHISPER) --random-weights --device $(DEVICE) --speech 0.5 --json reports/whisper.json
+
+bench-whisper-cpu: $(DEV)  ## Whisper tiny through CTranslate2 against a loop of faster-whisper, in one run (6 minutes)
+	@$(BIN)/python -m benchmarks.whisper_cpu
+
 bench-vad: $(DEV)  ## cost of speech detection, and what the gate changes (needs ../shared/audio)
 	@$(BIN)/python -m benchmarks.vad_cost
 	@$(BIN)/python -m benchmarks.vad_gate
@@ -97,4 +104,4 @@ $(DEV): $(RUN)
 		echo "meeteval could not be built (it needs a C++ compiler and Python's headers): tests of speaker scoring will be skipped"
 	@touch $@
 
-.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-fleet bench-soak bench-transducer bench-vad proto docs dist lock clean
+.PHONY: help demo serve test check bench bench-load bench-accuracy bench-capacity bench-generator bench-gateway bench-fleet bench-soak bench-transducer bench-whisper bench-whisper-cpu bench-vad proto docs dist lock clean

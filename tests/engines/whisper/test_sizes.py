@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from voxfleet.engines.whisper import sizes
+from voxfleet.engines.whisper import arithmetic, sizes
 from voxfleet.engines.whisper.arena import Arena
 from voxfleet.engines.whisper.layout import SHAPES
 from voxfleet.engines.whisper.model import Whisper
@@ -49,4 +49,4 @@ def test_a_processor_carries_fewer_streams_of_a_larger_network() -> None:
 
 @pytest.mark.parametrize(("name", "gflop"), [("tiny", 37), ("small", 344), ("large-v3", 2274)])
 def test_encoder_arithmetic(name: str, gflop: float) -> None:
-    assert sizes.encoder_flops(SHAPES[name], 1_500) / 1e9 == pytest.approx(gflop, rel=0.02)
+    assert arithmetic.encoder_flops(SHAPES[name], 1_500) / 1e9 == pytest.approx(gflop, rel=0.02)

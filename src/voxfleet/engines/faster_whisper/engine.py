@@ -18,7 +18,9 @@ CHUNKS = (1000, 2000)
 """Milliseconds between two decodes of a stream that speaks: more often than once a second costs a CPU too much."""
 STREAMS = {True: {384: 3, 512: 1}, False: {384: 12, 512: 5, 768: 2}}
 """Places per core by the encoder's width (tiny, base, small) where half of the time is speech: with whole windows, and
-with less. Below what was measured on two cores of Zen 4 (int8, a decode a second). Others have one place, and are late."""
+with less. Tiny carried 0.9 and 4.1 streams per core that spoke all the time and were decoded every second (int8, AVX2,
+benchmarks/whisper_cpu.py); twice that at half speech, and twice again at the slower cadence. Base and small follow by their
+arithmetic. Others have one place, and are late."""
 
 
 class FasterWhisperEngine(WindowedEngine):

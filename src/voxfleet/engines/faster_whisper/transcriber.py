@@ -18,6 +18,7 @@ from voxfleet.engines.faster_whisper.encoding import PADDED, Encoded, Encoder, b
 from voxfleet.engines.faster_whisper.folder import Loaded, language_of
 from voxfleet.engines.whisper.languages import ENGLISH
 from voxfleet.engines.whisper.spelling import spelled
+from voxfleet.engines.windowed.policy import USUAL
 from voxfleet.engines.windowed.transcriber import Spelled, Transcript, Window
 from voxfleet.errors import EngineError, EngineFailed, LanguageNotSupported, SettingsError
 from voxfleet.speech import Seconds
@@ -67,9 +68,9 @@ class CTranslate2Transcriber:
 
     window_seconds: Seconds = 30.0
     keeps_prefix = True
-    tokens_per_second = 12.0
+    tokens_per_second = USUAL.tokens_per_second
     """Of audio, that a transcript may have at most, and"""
-    tokens_at_least = 16
+    tokens_at_least = USUAL.tokens_at_least
     """so many besides."""
 
     def __init__(

@@ -9,12 +9,10 @@ What doesn't fit into the decoder's positions is cut off the beginning of the pr
 from dataclasses import dataclass
 
 from voxfleet.engines.whisper.layout import Shape, Special
+from voxfleet.engines.windowed.policy import USUAL
 from voxfleet.engines.windowed.transcriber import Window
 from voxfleet.errors import EngineFailed
 from voxfleet.speech import SAMPLE_RATE
-
-TOKENS_PER_SECOND, TOKENS_AT_LEAST = 20, 20
-"""A transcript is stopped where it has more tokens than anybody can say: some languages need a token per letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,12 @@ class Entry:
 
 
 def entry_of(window: Window, language: str, shape: Shape, special: Special, forced: tuple[int, ...] = ()) -> Entry:
-    """Raises EngineFailed where a prefix leaves no room, LanguageNotSupported."""
+    """A transcript is stopped where it has more tokens than anybody can say (`Policy.most_tokens`).
+
+    Raises EngineFailed where a prefix leaves no room, LanguageNotSupported.
+    """
     forced_start = special.prefix(language, window.translate)
-    most = TOKENS_AT_LEAST + TOKENS_PER_SECOND * len(window.samples) // SAMPLE_RATE
+    most = USUAL.most_tokens(len(window.samples) / SAMPLE_RATE)
     if forced:
         most = max(most, len(window.prefix) + len(forced))
     most = max(min(most, shape.target // 2), len(window.prefix) + 1)

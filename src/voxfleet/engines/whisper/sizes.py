@@ -6,6 +6,7 @@ not being decoded takes nothing on the device: its audio waits on the host.
 
 from dataclasses import dataclass
 
+from voxfleet.engines.whisper import arithmetic
 from voxfleet.engines.whisper.layout import Shape
 from voxfleet.errors import SettingsError
 
@@ -108,17 +109,9 @@ def slots_in(shape: Shape, slots: int, value: int, heads: int, free: int, total:
     )
 
 
-def encoder_flops(shape: Shape, positions: int) -> float:
-    """Arithmetic of encoding a window of so many positions."""
-    hidden = shape.hidden
-    convolutions = 2 * positions * (3 * shape.mels * hidden * 2 + 3 * hidden * hidden)
-    layer = 2 * positions * (4 * hidden * hidden + 2 * hidden * shape.encoder_ff) + 4 * positions**2 * hidden
-    return float(convolutions + shape.encoder_layers * layer)
-
-
 def cpu_places(shape: Shape, threads: int) -> int:
     """Streams that so many processor cores may be expected to carry."""
-    flops = encoder_flops(shape, shape.source) + 4 * shape.decoder_layers * shape.hidden**2 * shape.source
+    flops = arithmetic.encoder_flops(shape, shape.source) + arithmetic.heard_flops(shape, shape.source)
     return max(1, int(threads * CPU_FLOPS * CADENCE / flops))
 
 

@@ -40,14 +40,18 @@ class Policy:
     """A transcript whose text zlib shrinks by more than this factor repeats itself: it is dropped."""
     repeats: int = 3
     """Times that words may follow themselves; beyond, the rest is cut off."""
-    tokens_per_second: float = 16.0
+    tokens_per_second: float = 20.0
     """Most tokens per second of audio a transcript may have, beside"""
-    tokens_at_least: int = 16
-    """so many."""
+    tokens_at_least: int = 20
+    """so many. People say five to seven a second in English; some languages need a token for every letter."""
 
     def most_tokens(self, seconds: Seconds) -> int:
         """The most tokens that a transcript of so much audio can honestly have."""
         return self.tokens_at_least + int(self.tokens_per_second * seconds)
+
+
+USUAL = Policy()
+"""What is decided where nothing else is asked for."""
 
 
 def policy_named(name: str, attention: Seconds = 0.5) -> Policy:
