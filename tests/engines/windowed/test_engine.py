@@ -125,6 +125,23 @@ def test_a_recorded_turn_is_decoded_as_seldom_as_the_window_allows() -> None:
     assert len(reader.windows) <= 1 + 5
 
 
+def test_a_step_decodes_one_window_of_a_recording() -> None:
+    reader = Reader(unsure=0.0)
+    engine = reading(reader)
+    place = engine.take(TrackOptions(recorded=True))
+    ids = [(17 * index) % 300 for index in range(100)]
+    engine.hear(columns((place, told(ids), True), (place, told(ids[:50]), True), (place, told(ids[:20]), True)))
+    finals: list[str] = []
+    while engine.ready(np.array([place.index], np.uint32), 400)[0]:
+        before = len(reader.windows)
+        finals += [words(each) for each in hypotheses(engine.step(plan(400, place)), place) if each.final]
+        assert len(reader.windows) == before + 1
+        assert len(finals) <= len(reader.windows)
+        if len(finals) == 3:
+            break
+    assert [len(final.split()) for final in finals] == [100, 50, 20]
+
+
 def test_turns_that_wait_are_finals_in_order_and_their_audio_is_not_mixed() -> None:
     engine = reading()
     place = engine.take(TrackOptions())

@@ -17,10 +17,10 @@ TASKS = ("transcribe", "translate")
 CHUNKS = (1000, 2000)
 """Milliseconds between two decodes of a stream that speaks: more often than once a second costs a CPU too much."""
 STREAMS = {True: {384: 3, 512: 1}, False: {384: 12, 512: 5, 768: 2}}
-"""Places per core by the encoder's width (tiny, base, small) where half of the time is speech: with whole windows, and
-with less. Tiny carried 0.9 and 4.1 streams per core that spoke all the time and were decoded every second (int8, AVX2,
-benchmarks/whisper_cpu.py); twice that at half speech, and twice again at the slower cadence. Base and small follow by their
-arithmetic. Others have one place, and are late."""
+"""Places per core by the encoder's width (up to that of tiny, base, small) where half of the time is speech: with whole
+windows, and with less. Tiny carried 0.9 and 4.1 streams per core that spoke all the time and were decoded every second
+(int8, AVX2, benchmarks/whisper_cpu.py); twice that at half speech, and twice again at the slower cadence. Base and small
+follow by their arithmetic. Others have one place, and are late."""
 
 
 class FasterWhisperEngine(WindowedEngine):
@@ -84,7 +84,9 @@ class FasterWhisperEngine(WindowedEngine):
 
 def advised_places(loaded: Loaded, cores: int, context: str) -> int:
     """Streams that this many cores carry with room to spare."""
-    return max(1, STREAMS[context == PADDED].get(loaded.hidden, 0) * cores)
+    known = STREAMS[context == PADDED]
+    width = min((each for each in known if each >= loaded.hidden), default=0)
+    return max(1, known.get(width, 0) * cores)
 
 
 def _cores() -> int:

@@ -151,7 +151,19 @@ class WindowedEngine:
 class _Stream:
     """What one place has heard and not forgotten: the turn under way, and audio of later ones."""
 
-    __slots__ = ("_bounds", "_chunk", "_limit", "_partial", "_policy", "_waiting", "moved", "options", "tape", "turn")
+    __slots__ = (
+        "_bounds",
+        "_chunk",
+        "_decodes",
+        "_limit",
+        "_partial",
+        "_policy",
+        "_waiting",
+        "moved",
+        "options",
+        "tape",
+        "turn",
+    )
 
     def __init__(self, options: TrackOptions, bounds: Bounds, policy: Policy) -> None:
         self.options = options
@@ -161,7 +173,7 @@ class _Stream:
         self._bounds, self._policy = bounds, policy
         self._waiting: deque[int] = deque()
         """Stream positions at which turns end, after the present one's end."""
-        self._chunk = 0
+        self._chunk = self._decodes = 0
         self._limit = 0.0
         self._partial = False
         self.turn = self._turn(0, 0)
@@ -185,6 +197,7 @@ class _Stream:
         self._partial = self.turn.ready(chunk)
         live = not self.options.recorded
         self._limit = self.turn.begin + self.turn.decoded + self._bounds.every if live else math.inf
+        self._decodes = 0
 
     def next(self) -> Ask | None:
         """The next decode of this step; see `Turn.next`."""
@@ -197,6 +210,10 @@ class _Stream:
         before = turn.decoded
         ask = turn.next(round(min(self._limit - turn.begin, 1e15)))
         self.moved |= turn.decoded != before
+        if ask is not None and self.options.recorded:
+            if self._decodes:  # they are long: what is live may want the next step
+                return None
+            self._decodes += 1
         return ask
 
     def learn(self, ask: Ask, transcript: Transcript) -> None:
