@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 import voxfleet.engines.network  # noqa: F401  what it sets must be set before a library brings its threads
+from voxfleet.engines.network.saved import decode
 from voxfleet.engines.whisper import saved
 from voxfleet.engines.whisper.convert import converted
 from voxfleet.engines.whisper.languages import WHISPER, code, codes
@@ -85,7 +86,7 @@ class _Config(msgspec.Struct):
 def _published(folder: Path, device: str, compute_type: str, workers: int) -> Loaded:
     """The layout of the published faster-whisper folders: model.bin, config.json, tokenizer.json, a vocabulary."""
     path = folder / "config.json"
-    config = saved.decode(path, _Config) if path.is_file() else _Config()
+    config = decode(path, _Config) if path.is_file() else _Config()
     file = saved.tokenizer(folder)
     named = {text: token for text, token in file.model.vocab.items() if text.startswith("<|")}
     named |= {added.content: added.id for added in file.added_tokens}
@@ -93,7 +94,7 @@ def _published(folder: Path, device: str, compute_type: str, workers: int) -> Lo
     ids = sorted(languages.values())
     changed: dict[str, Any] = {}
     if not config.lang_ids and ids:  # converted with a newer transformers than CTranslate2 knew: it finds no language
-        values = saved.decode(path, dict[str, Any]) if path.is_file() else {}
+        values = decode(path, dict[str, Any]) if path.is_file() else {}
         changed["config.json"] = msgspec.json.encode(values | {"lang_ids": ids})
     model = _model(folder, device, compute_type, workers, changed)
     special = _special(folder, named, languages if model.is_multilingual else {}, config)

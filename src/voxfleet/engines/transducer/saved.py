@@ -6,17 +6,16 @@ What the values mean together is checked in `layout.py`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, ClassVar
 
-from msgspec import DecodeError, Meta, Struct, ValidationError, json
+from msgspec import Meta, Struct
 
+from voxfleet.engines.network.saved import decode
 from voxfleet.errors import SettingsError, nearest
 from voxfleet.speech import SAMPLE_RATE
 
 Size = Annotated[int, Meta(ge=1)]
 Index = Annotated[int, Meta(ge=0)]
-
-_T = TypeVar("_T", bound=Struct)
 
 
 class Encoder(Struct):
@@ -91,35 +90,22 @@ DEFAULT_LOOKAHEADS = (0, 1, 6, 13)
 """What `transformers` assumes where the processor names none."""
 
 
-def _decode(path: Path, kind: type[_T]) -> _T:
-    try:
-        return json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise SettingsError(f"{path} is missing: this is no model folder in the Hugging Face layout") from None
-    except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is broken: {error}") from None
-
-
 def config(path: Path) -> Config:
     """Raises SettingsError if the file is missing or broken, or the model is of another kind."""
-    kind = _decode(path, _Kind).model_type
+    kind = decode(path, _Kind).model_type
     if kind not in _KINDS:
         known = nearest(kind, _KINDS) if kind else f"; known: {', '.join(sorted(_KINDS))}"
         raise SettingsError(f"{path}: model_type '{kind}' is not a transducer this engine knows{known}")
-    return _decode(path, _KINDS[kind])
+    return decode(path, _KINDS[kind])
 
 
 def processor(folder: Path) -> tuple[Processor, tuple[Path, FeatureExtractor]]:
     """The processor's own settings and those of its feature extractor, nested there or in a file of their own."""
     path, alone = folder / "processor_config.json", folder / "preprocessor_config.json"
-    found = _decode(path, Processor) if path.is_file() else Processor()
+    found = decode(path, Processor) if path.is_file() else Processor()
     if found.feature_extractor is not None:
         return found, (path, found.feature_extractor)
     if not alone.is_file():
         where = "has no feature_extractor" if path.is_file() else "is missing"
         raise SettingsError(f"{path} {where}, and there is no {alone.name}: how to compute its features is unknown")
-    return found, (alone, _decode(alone, FeatureExtractor))
+    return found, (alone, decode(alone, FeatureExtractor))

@@ -6,17 +6,16 @@ What the values mean together is checked in `layout.py`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from msgspec import DecodeError, Meta, Struct, ValidationError, json
+from msgspec import Meta, Struct
 
+from voxfleet.engines.network.saved import decode
 from voxfleet.errors import SettingsError
 from voxfleet.speech import SAMPLE_RATE
 
 Size = Annotated[int, Meta(ge=1)]
 Index = Annotated[int, Meta(ge=0)]
-
-_T = TypeVar("_T")
 
 
 class Decoding(Struct):
@@ -97,20 +96,6 @@ class Tokenizer(Struct):
 
     model: _Model
     added_tokens: list[AddedToken] = []
-
-
-def decode(path: Path, kind: type[_T]) -> _T:
-    """Raises SettingsError naming the file, and the key if one is at fault."""
-    try:
-        return json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise SettingsError(f"{path} is missing: this is no model folder in the Hugging Face layout") from None
-    except OSError as error:
-        raise SettingsError(f"{path} can't be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    except (DecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is broken: {error}") from None
 
 
 def config(folder: Path) -> Config:
