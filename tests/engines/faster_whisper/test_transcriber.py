@@ -15,6 +15,7 @@ from voxfleet.engines.faster_whisper.folder import Loaded, load
 from voxfleet.engines.faster_whisper.transcriber import CTranslate2Transcriber
 from voxfleet.engines.whisper.convert import converted
 from voxfleet.engines.whisper.mel import log_mel
+from voxfleet.engines.windowed.policy import USUAL
 from voxfleet.engines.windowed.transcriber import Transcript, Window
 from voxfleet.errors import EngineError, EngineFailed, SettingsError
 
@@ -208,7 +209,7 @@ def test_transcripts_without_an_end_are_cut(loaded: Loaded, prefix: int) -> None
     said = transcriber.transcribe([Window(sound(each), "en", prefix=forced) for each in (0.5, 2.0, 9.0)])
     room = 448 - 5 - prefix
     for seconds, outcome in zip((0.5, 2.0, 9.0), said, strict=True):
-        most = min(room, max(16, 16 + 12 * seconds - prefix))
+        most = min(room, max(USUAL.tokens_at_least, USUAL.most_tokens(seconds) - prefix))
         assert most - 12 < len(tokens(outcome)) <= most
     alone = transcriber.transcribe([Window(sound(0.5), "en", prefix=forced)])[0]
     assert alike(alone, said[0])
