@@ -78,7 +78,7 @@ def test_planted_errors_are_recovered_exactly_offline_and_live(voxfleet: Run, se
     assert document["unit"] == "the column 'speaker'"
     assert [cost["points"]["value"] for cost in document["streaming_cost"]] == [0.0, 0.0]
     finals = [mode["latencies"][-1]["p50"]["value"] for mode in document["modes"][1:]]
-    assert finals[1] - finals[0] == pytest.approx(0.3, abs=0.1), "the silence that ends a turn is in the latency"
+    assert finals[1] - finals[0] == pytest.approx(0.3, abs=0.25), "the silence that ends a turn is in the latency"
 
 
 def test_a_report_is_written_that_two_runs_can_be_compared_by(voxfleet: Run, server: Server, tmp_path: Path) -> None:
