@@ -1,7 +1,7 @@
 """A Whisper of a published shape with random weights that says as much as people do, to be served and loaded from outside.
 
-    voxfleet serve --config whisper.toml, with [[workers]] model = "python:benchmarks.rehearsed:RehearsedWhisper", and
-    [workers.options] shape = "tiny", encoder_context = "padded"
+voxfleet serve --config whisper.toml, with [[workers]] model = "python:benchmarks.rehearsed:RehearsedWhisper", and
+[workers.options] shape = "tiny", encoder_context = "padded"
 """
 
 from typing import Any
