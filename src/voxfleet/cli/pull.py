@@ -145,7 +145,8 @@ def _source(name: str) -> tuple[str, str | None, Path]:
 
 def _known(name: str) -> ModelEntry | None:
     """The model of the catalogue that is called so, or is fetched from there."""
-    return next((entry for entry in catalog.models() if entry.name == catalog.canonical(name)), None)
+    known = catalog.canonical(name)
+    return next((entry for entry in catalog.models() if entry.name == known), None)
 
 
 def _folder(name: str) -> Path:

@@ -5,13 +5,13 @@ strings at 16 kHz are heard well, tightly cut 8 kHz digits are not (50 %). Every
 consecutive places lie in different processes, so that half-full engines use all cores.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from voxfleet.engines.cores import cores
 from voxfleet.engines.grammars import Grammars
 from voxfleet.engines.port import END_OF_TURN, EngineInfo, Heard, Increments, TrackOptions
 from voxfleet.engines.sphinx_child import Supervised, gather
@@ -72,7 +72,7 @@ class EmbeddedEngine:
         self._untold: list[Heard] = []
         """Bad news found between two steps."""
         self._answer_within = answer_within
-        count = min(places, processes or _cores())
+        count = min(places, processes or cores())
         self.info = EngineInfo(
             name="embedded",
             languages=("en-US",),
@@ -88,7 +88,7 @@ class EmbeddedEngine:
         )
         seats = [len(range(number, places, count)) for number in range(count)]
         if quick is None:
-            quick = places > CAREFUL_PER_CORE * _cores()
+            quick = places > CAREFUL_PER_CORE * cores()
         self._children = [Supervised(number, quick) for number in seats]
         self._grammars = Grammars()
         try:
@@ -217,7 +217,3 @@ class EmbeddedEngine:
                 lost.append(Heard(tenant.place, error=EngineFailed(supervised.child.fault)))
         supervised.replace()
         return lost
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,11 +5,12 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+from voxfleet.engines.cores import cores as usable_cores
 from voxfleet.engines.port import Engine
 from voxfleet.errors import SettingsError, nearest
 from voxfleet.serving import backend, engines, folders
 from voxfleet.serving.backend import Choice
-from voxfleet.serving.engines import PYTHON_PREFIX, advised_places, part_of_machine, usable_cores
+from voxfleet.serving.engines import PYTHON_PREFIX, advised_places, part_of_machine
 from voxfleet.serving.entry import GPU_INSTALL, RUNTIMES, Form, ModelEntry, check_files
 from voxfleet.serving.models import models
 from voxfleet.settings import WorkerSettings

@@ -2,13 +2,13 @@
 
 import importlib
 import inspect
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from voxfleet.engines.cores import cores
 from voxfleet.engines.port import Engine
 from voxfleet.errors import SettingsError
 from voxfleet.serving.backend import BACKEND, Backend, choose
@@ -52,22 +52,17 @@ def from_path(model: str, places: int, options: dict[str, Any]) -> Engine:
 
 def advised_places() -> int:
     """Places of the embedded engine on this machine: five per core leave room for the gateway (README, Measured)."""
-    return 5 * usable_cores()
-
-
-def usable_cores() -> int:
-    """Processors this process may use: a container or taskset may leave fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 5 * cores()
 
 
 def part_of_machine(workers: int, places: int) -> tuple[int, dict[str, Any]]:
     """Places and options of one of several embedded workers on this machine; `places` are those set for all of them."""
     from voxfleet.engines.embedded import CAREFUL_PER_CORE
 
-    cores = usable_cores()
+    usable = cores()
     each = -(-advised_places() // workers)
-    quick = max(places, each * workers if not places else 0) > CAREFUL_PER_CORE * cores
-    return each, {"processes": max(1, cores // workers), "quick": quick}
+    quick = max(places, each * workers if not places else 0) > CAREFUL_PER_CORE * usable
+    return each, {"processes": max(1, usable // workers), "quick": quick}
 
 
 def _embedded(places: int, options: dict[str, Any]) -> Engine:

@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'gpu' is not installed")
 import torch
 
-from voxfleet.engines.network.device import PRECISIONS, cores, find_device, find_precision
+from voxfleet.engines.cores import cores
+from voxfleet.engines.network.device import PRECISIONS, find_device, find_precision
 from voxfleet.engines.transducer import sizes
 from voxfleet.engines.transducer.device import MOST_PLACES, fit, places_in
 from voxfleet.engines.transducer.engine import TransducerEngine

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from tests.engines.whisper.folders import ALIGNMENT, edited, needed, whisper_folder
-from voxfleet.engines.whisper.languages import AUTO, WHISPER, code
+from voxfleet.engines.whisper.languages import WHISPER
 from voxfleet.engines.whisper.layout import SHAPES, Layout, numbered, random_layout
 from voxfleet.errors import LanguageNotSupported, SettingsError
-from voxfleet.speech import hears
+from voxfleet.speech import AUTO, bare_language, hears
 
 
 def without(folder: Path, *names: str) -> Path:
@@ -91,7 +91,7 @@ def test_every_tag_of_a_language_finds_its_token(tiny_folder: Path) -> None:
     tags = "mo ro_RO no nb nb-NO nn iw he jw jv-ID cmn zh-Hans-CN fil tl in id ji yi haw en-US"
     for tag in (*tags.split(), *WHISPER[:-1]):
         assert hears(layout.languages(), tag), tag
-        assert layout.special.prefix(tag, False)[1] == layout.special.languages[code(tag)]
+        assert layout.special.prefix(tag, False)[1] == layout.special.languages[bare_language(tag)]
     assert layout.special.prefix("no", False) != layout.special.prefix("nn", False)
     assert not hears(layout.languages(), "yue")
     with pytest.raises(LanguageNotSupported, match="does not hear 'yue'"):

@@ -8,7 +8,8 @@ from statistics import median
 
 import numpy as np
 
-from voxfleet.engines.port import END_OF_TURN, Engine, Increments, TrackOptions
+from voxfleet.engines.bench.seats import seats
+from voxfleet.engines.port import END_OF_TURN, Engine, Increments
 from voxfleet.scheduling.places import Place
 from voxfleet.scheduling.work import Plan, Urgency, Work
 from voxfleet.speech import SAMPLE_RATE
@@ -55,13 +56,8 @@ class Choir:
 @contextmanager
 def choir(engine: Engine, rows: int, chunk_ms: int, turn_seconds: float = 0.0) -> Iterator[Choir]:
     """Streams on so many of an engine's places, which are given back at the end."""
-    places: list[Place] = []
-    try:
-        places.extend(engine.take(TrackOptions(engine.info.languages[0])) for _ in range(rows))
+    with seats(engine, rows) as places:
         yield Choir(engine, places, chunk_ms, turn_seconds)
-    finally:
-        for place in places:
-            engine.free(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ out. *Final*: from the moment the end of a turn arrived until its final was out.
 
 import heapq
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from voxfleet.engines.port import END_OF_TURN, Engine, Heard, Increments, TrackOptions
+from voxfleet.engines.bench.seats import at_percent, seats, shares
+from voxfleet.engines.port import END_OF_TURN, Engine, Heard, Increments
 from voxfleet.scheduling.ladder import Ladder
 from voxfleet.scheduling.places import Place
 from voxfleet.scheduling.scheduler import Scheduler
@@ -25,7 +25,6 @@ TICK_MS = 100
 """How much audio a caller brings at a time. Longer than the link's tick: what `hear` costs is measured elsewhere."""
 LOUDNESS = 1_500.0
 VOICES = 8
-SHARES = (50, 95, 99)
 LOST = 3.0
 """Times the budget after which a trial is not going to be saved."""
 
@@ -84,7 +83,7 @@ class Conversations:
         if self.lost or not self.final or not len(self.emissions):
             return False
         budget = self.talk.budget
-        return _p95(self.emissions) <= budget.emission and _p95(self.final) <= budget.final
+        return at_percent(self.emissions, 95) <= budget.emission and at_percent(self.final, 95) <= budget.final
 
     def json(self) -> dict[str, object]:
         """Its figures; times in milliseconds."""
@@ -95,10 +94,10 @@ class Conversations:
             "fell_behind": self.lost,
             "seconds": round(self.span, 1),
             "speech": round(self.speech / max(1e-9, self.span * self.talk.streams), 3),
-            "emission_ms": _shares(self.emissions),
-            "final_ms": _shares(self.final),
+            "emission_ms": shares(self.emissions, 1),
+            "final_ms": shares(self.final, 1),
             "turns": len(self.final),
-            "step_ms": _shares(self.steps),
+            "step_ms": shares(self.steps, 1),
             "steps": len(self.steps),
             "places_per_step": round(float(np.mean(self.rows)), 1) if self.rows else 0,
             "share_of_time_in_steps": round(sum(self.steps) / max(1e-9, self.span), 3),
@@ -111,19 +110,8 @@ def converse(engine: Engine, talk: Talk, probe: Callable[[], dict[str, float]] =
 
     Raises AtCapacity when the engine has fewer places.
     """
-    with _seats(engine, talk.streams) as places:
+    with seats(engine, talk.streams) as places:
         return _Room(engine, talk, places, probe).run()
-
-
-@contextmanager
-def _seats(engine: Engine, count: int) -> Iterator[list[Place]]:
-    places: list[Place] = []
-    try:
-        places.extend(engine.take(TrackOptions(engine.info.languages[0])) for _ in range(count))
-        yield places
-    finally:
-        for place in places:
-            engine.free(place)
 
 
 class Script:
@@ -261,14 +249,3 @@ class _Room:
                 self._result.final.append(now - self._ended[caller][0])
             del self._ended[caller][0], self._arrived[caller][0]
             self._shown[caller] = 0
-
-
-def _p95(values: "list[float] | NDArray[np.float64]") -> float:
-    return float(np.percentile(values, 95))
-
-
-def _shares(values: "list[float] | NDArray[np.float64]") -> dict[str, float]:
-    if not len(values):
-        return {}
-    found = np.percentile(values, SHARES)
-    return {f"p{share}": round(float(value) * 1000, 1) for share, value in zip(SHARES, found, strict=True)}

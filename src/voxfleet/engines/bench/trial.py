@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfleet.engines.bench.callers import Callers
-from voxfleet.engines.port import Engine, TrackOptions
+from voxfleet.engines.bench.seats import at_percent, seats, shares
+from voxfleet.engines.port import Engine
 from voxfleet.scheduling.places import Place
 from voxfleet.scheduling.work import Plan, Urgency, Work
 
@@ -22,7 +23,6 @@ SHARE = 0.8
 """Of a chunk that p95 of steps and of lags may last."""
 LOST = 4.0
 """Chunks of lag after which a trial is not going to be saved."""
-SHARES = (50, 95, 99)
 NEVER = np.inf
 
 
@@ -74,7 +74,7 @@ class Trial:
     @property
     def worst(self) -> float:
         """The larger of p95 of steps and p95 of lags."""
-        return max(_at(self.step, 95), _at(self.lag, 95)) if self.step else NEVER
+        return max(at_percent(self.step, 95), at_percent(self.lag, 95)) if self.step else NEVER
 
     @property
     def stepping(self) -> float:
@@ -92,9 +92,9 @@ class Trial:
             "seconds": round(self.span, 1),
             "steps": len(self.step),
             "places_per_step": round(float(np.mean(self.rows)), 1) if self.rows else 0,
-            "step_ms": _shares(self.step),
-            "lag_ms": _shares(self.lag),
-            "lag_of_every_chunk_ms": _shares(every),
+            "step_ms": shares(self.step, 2),
+            "lag_ms": shares(self.lag, 2),
+            "lag_of_every_chunk_ms": shares(every, 2),
             "share_of_time_in_steps": round(self.stepping, 3),
         }
 
@@ -104,13 +104,8 @@ def hold(engine: Engine, terms: Terms, probe: Callable[[], dict[str, float]] = d
 
     Raises AtCapacity when the engine has fewer places.
     """
-    places: list[Place] = []
-    try:
-        places.extend(engine.take(TrackOptions(engine.info.languages[0])) for _ in range(terms.streams))
+    with seats(engine, terms.streams) as places:
         return _Holding(engine, terms, places, probe).run()
-    finally:
-        for place in places:
-            engine.free(place)
 
 
 class _Holding:
@@ -186,16 +181,3 @@ class _Holding:
             trial.lag.append(first)
             trial.lags.append(lags)
             trial.rows.append(len(lags))
-
-
-def _at(values: list[float], share: float) -> float:
-    return float(np.percentile(values, share))
-
-
-def _shares(values: "list[float] | NDArray[np.float64]") -> dict[str, float]:
-    if not len(values):
-        return {}
-    return {
-        f"p{share}": round(float(value) * 1000, 2)
-        for share, value in zip(SHARES, np.percentile(values, SHARES), strict=True)
-    }

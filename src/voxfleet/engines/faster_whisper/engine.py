@@ -1,19 +1,19 @@
 """Whisper through CTranslate2 as an engine: how much of it a processor carries, and what it is built of."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from voxfleet.engines.cores import cores
 from voxfleet.engines.faster_whisper.encoding import PADDED
 from voxfleet.engines.faster_whisper.folder import Loaded, load
 from voxfleet.engines.faster_whisper.transcriber import CPU_BATCH, GPU_BATCH, CTranslate2Transcriber
 from voxfleet.engines.port import EngineInfo
 from voxfleet.engines.whisper.languages import offered
 from voxfleet.engines.windowed.engine import WindowedEngine
-from voxfleet.engines.windowed.policy import policy_named
+from voxfleet.engines.windowed.policy import policy_named, rise_and_meet
 from voxfleet.errors import SettingsError
+from voxfleet.wire.options import Task
 
-TASKS = ("transcribe", "translate")
 CHUNKS = (1000, 2000)
 """Milliseconds between two decodes of a stream that speaks: more often than once a second costs a CPU too much."""
 STREAMS = {True: {384: 3, 512: 1}, False: {384: 12, 512: 5, 768: 2}}
@@ -52,17 +52,17 @@ class FasterWhisperEngine(WindowedEngine):
         the model.
         Raises SettingsError with what is wrong and what to do.
         """
-        if task not in TASKS:
-            raise SettingsError(f"task '{task}' is unknown; known: {', '.join(TASKS)}")
+        if task not in list(Task):
+            raise SettingsError(f"task '{task}' is unknown; known: {', '.join(Task)}")
         chunks = tuple(chunks) or CHUNKS
-        if list(chunks) != sorted(set(chunks)) or any(each <= 0 or chunks[-1] % each for each in chunks):
+        if not rise_and_meet(chunks):
             raise SettingsError(f"chunks {list(chunks)}: milliseconds, rising, each dividing the last")
         decided = policy_named(policy)
         attends = policy == "attention"
         if attends and align not in ("", "always"):
             raise SettingsError("policy 'attention' settles words by their attention: it needs align 'always'")
         gpu = device != "cpu"
-        workers = 1 if gpu else threads or _cores()
+        workers = 1 if gpu else threads or cores()
         folder = Path(model).expanduser()
         precision = compute_type or ("float16" if gpu else "int8")
         loaded = load(folder, device, precision, workers, Path(cache).expanduser() if cache else None)
@@ -79,7 +79,7 @@ class FasterWhisperEngine(WindowedEngine):
             translates=bool(languages),
             device=device,
         )
-        super().__init__(transcriber, info, decided, translate=task == "translate")
+        super().__init__(transcriber, info, decided, translate=task == Task.TRANSLATE)
 
 
 def advised_places(loaded: Loaded, cores: int, context: str) -> int:
@@ -87,7 +87,3 @@ def advised_places(loaded: Loaded, cores: int, context: str) -> int:
     known = STREAMS[context == PADDED]
     width = min((each for each in known if each >= loaded.hidden), default=0)
     return max(1, known.get(width, 0) * cores)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

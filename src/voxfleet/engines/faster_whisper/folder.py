@@ -12,7 +12,7 @@ import voxfleet.engines.network  # noqa: F401  what it sets must be set before a
 from voxfleet.engines.network.saved import decode
 from voxfleet.engines.whisper import saved
 from voxfleet.engines.whisper.convert import converted
-from voxfleet.engines.whisper.languages import WHISPER, code, codes
+from voxfleet.engines.whisper.languages import WHISPER, codes
 from voxfleet.engines.whisper.layout import Layout, Special
 from voxfleet.engines.whisper.tokens import Vocabulary
 from voxfleet.errors import SettingsError
@@ -150,8 +150,3 @@ def _hidden(model: "Whisper") -> int:
 
     nothing = np.zeros((1, model.n_mels, 2), np.float32)
     return int(model.encode(StorageView.from_array(nothing)).shape[-1])
-
-
-def language_of(name: str) -> str:
-    """The bare code of a language token: 'nb' of '<|no|>'."""
-    return code(name.removeprefix("<|").removesuffix("|>"))

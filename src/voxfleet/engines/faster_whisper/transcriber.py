@@ -15,8 +15,8 @@ from math import log
 import numpy as np
 
 from voxfleet.engines.faster_whisper.encoding import PADDED, Encoded, Encoder, batch, positions, seconds
-from voxfleet.engines.faster_whisper.folder import Loaded, language_of
-from voxfleet.engines.whisper.languages import ENGLISH
+from voxfleet.engines.faster_whisper.folder import Loaded
+from voxfleet.engines.whisper.languages import ENGLISH, of_token
 from voxfleet.engines.whisper.spelling import spelled
 from voxfleet.engines.windowed.policy import USUAL
 from voxfleet.engines.windowed.transcriber import Spelled, Transcript, Window
@@ -149,7 +149,7 @@ class CTranslate2Transcriber:
         if unknown:
             found = self._model.detect_language(batch([work.encoded for work in unknown]))
             for work, languages in zip(unknown, found, strict=True):
-                work.language = language_of(languages[0][0])
+                work.language = of_token(languages[0][0])
         for work in chunk:
             self._begin(work)
 

@@ -1,6 +1,5 @@
 """Which device and which precision: what was asked for, checked against what is there, before anything is loaded."""
 
-import os
 from dataclasses import dataclass
 
 import torch
@@ -59,8 +58,3 @@ def find_precision(name: str, device: torch.device) -> Precision:
     if precision.dtype is torch.float16 and device.type == "cpu":
         raise SettingsError("precision 'float16' is for GPUs; a CPU is served with float32, bfloat16 or int8")
     return precision
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,8 @@
 
 import torch
 
-from voxfleet.engines.network.device import Precision, cores
+from voxfleet.engines.cores import cores
+from voxfleet.engines.network.device import Precision
 from voxfleet.engines.transducer import sizes
 from voxfleet.engines.transducer.layout import Shape
 from voxfleet.errors import SettingsError

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from voxfleet.errors import LanguageNotSupported
 from voxfleet.speech import AUTO, OTHER_NAMES
 
-__all__ = ["AUTO", "DEFAULT_PROMPTS", "PUBLISHED", "Languages"]
-
 PUBLISHED = (
     "en-US en-GB es-US es-ES fr-FR fr-CA it-IT pt-BR pt-PT nl-NL de-DE tr-TR ru-RU ar-AR hi-IN ja-JP ko-KR vi-VN uk-UA "
     "pl-PL sv-SE cs-CZ nb-NO da-DK bg-BG fi-FI hr-HR sk-SK zh-CN hu-HU ro-RO et-EE "

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from voxfleet.engines.network.device import Precision, cores, find_device, find_precision
+from voxfleet.engines.cores import cores
+from voxfleet.engines.network.device import Precision, find_device, find_precision
 from voxfleet.engines.network.weights import load, random_
 from voxfleet.engines.transducer import sizes
 from voxfleet.engines.transducer.arena import Arena

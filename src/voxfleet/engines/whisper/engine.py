@@ -6,12 +6,12 @@ from voxfleet.engines.port import EngineInfo
 from voxfleet.engines.whisper.loading import Loading, Machine, load_model
 from voxfleet.engines.whisper.recogniser import WhisperTranscriber
 from voxfleet.engines.windowed.engine import WindowedEngine
-from voxfleet.engines.windowed.policy import policy_named
+from voxfleet.engines.windowed.policy import policy_named, rise_and_meet
 from voxfleet.errors import SettingsError, nearest
+from voxfleet.wire.options import Task
 
 CHUNKS = (400, 1_000, 2_000)
 """Cadences in ms: how often a turn is decoded, by how busy the device is."""
-TASKS = ("transcribe", "translate")
 
 
 class WhisperEngine(WindowedEngine):
@@ -42,15 +42,15 @@ class WhisperEngine(WindowedEngine):
         at once; 0 = as suits the device.
         Raises SettingsError with what is wrong and what to do.
         """
-        if task not in TASKS:
-            raise SettingsError(f"task '{task}' is unknown{nearest(task, TASKS)}; known: {', '.join(TASKS)}")
+        if task not in list(Task):
+            raise SettingsError(f"task '{task}' is unknown{nearest(task, Task)}; known: {', '.join(Task)}")
         cadences = tuple(chunks) or CHUNKS
-        if list(cadences) != sorted(set(cadences)) or cadences[0] <= 0 or any(cadences[-1] % each for each in cadences):
+        if not rise_and_meet(cadences):
             listed = ", ".join(map(str, cadences))
             raise SettingsError(f"chunks {listed}: they must rise, and each must divide the last one (ms)")
         chosen = policy_named(policy)
         loading = load_model(model, Machine(device, precision, encoder_context, places, rows, threads))
-        if task == "translate" and not loading.multilingual:
+        if task == Task.TRANSLATE and not loading.multilingual:
             loading.transcriber.close()
             raise SettingsError(f"{loading.name} hears English only, so there is nothing to translate")
         self.loading: Loading = loading
@@ -63,7 +63,7 @@ class WhisperEngine(WindowedEngine):
             translates=loading.multilingual,
             device=loading.device_name,
         )
-        super().__init__(loading.transcriber, info, chosen, translate=task == "translate")
+        super().__init__(loading.transcriber, info, chosen, translate=task == Task.TRANSLATE)
 
     def rehearse(self, tokens_per_second: float = 3.3, changing: int = 2) -> None:
         """For measurements with random weights: say so many tokens, of which the last ones change from decode to decode."""

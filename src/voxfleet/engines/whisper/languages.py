@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from voxfleet.speech import AUTO, bare_language
 
-__all__ = ["AUTO", "ENGLISH", "JOINED", "WHISPER", "code", "codes", "offered"]
-
 ENGLISH = "en"
 _WHISPER = (
     "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi "
@@ -22,14 +20,14 @@ JOINED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})
 """Written without spaces between words."""
 
 
-def code(tag: str) -> str:
-    """The bare code of a caller's tag, or of one of Whisper's own: 'ro' of 'ro-MD', 'nb' of 'no', 'jv' of 'jw'."""
-    return bare_language(tag)
+def of_token(spelled: str) -> str:
+    """The bare code of a language token, or of a code of Whisper's own: 'nb' of '<|no|>', 'jv' of 'jw'."""
+    return bare_language(spelled.removeprefix("<|").removesuffix("|>"))
 
 
 def codes(tokens: Mapping[str, int]) -> Mapping[str, int]:
     """Tokens by bare code, of tokens by Whisper's spelling ('<|no|>' or 'no')."""
-    return {code(spelled.removeprefix("<|").removesuffix("|>")): token for spelled, token in tokens.items()}
+    return {of_token(spelled): token for spelled, token in tokens.items()}
 
 
 def offered(known: Mapping[str, int]) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from itertools import islice, product
 from pathlib import Path
 
 from voxfleet.engines.whisper import saved
-from voxfleet.engines.whisper.languages import ENGLISH, WHISPER, code, codes, offered
+from voxfleet.engines.whisper.languages import ENGLISH, WHISPER, codes, offered
 from voxfleet.engines.whisper.tokens import Vocabulary
 from voxfleet.errors import LanguageNotSupported, SettingsError
-from voxfleet.speech import SAMPLE_RATE
+from voxfleet.speech import SAMPLE_RATE, bare_language
 
 HOP = 160
 """Samples per mel frame; an encoder position covers two frames, 20 ms."""
@@ -73,7 +73,7 @@ class Special:
         """
         if not self.languages:
             return self.start, self.no_timestamps
-        heard = self.languages.get(code(language))
+        heard = self.languages.get(bare_language(language))
         if heard is None:
             raise LanguageNotSupported(language, "Whisper", sorted(self.languages))
         return self.start, heard, self.translate if translate else self.transcribe, self.no_timestamps
@@ -114,7 +114,7 @@ class Layout:
 
     def heads(self, language: str) -> Heads:
         """(decoder layer, head) whose attention follows the sound of this language; empty = unknown."""
-        return self.alignment_by_language.get(code(language), self.alignment)
+        return self.alignment_by_language.get(bare_language(language), self.alignment)
 
     def languages(self) -> tuple[str, ...]:
         """Tags it hears; 'auto' last, where it can find the language out."""
@@ -252,7 +252,7 @@ def _by_language(folder: Path, shape: Shape) -> dict[str, Heads]:
                     f"{folder / 'alignment_heads.json'}: '{tag}' names head [{layer}, {head}], but the decoder has "
                     f"{shape.decoder_layers} layers of {shape.decoder_heads} heads"
                 )
-    return {code(tag): tuple(heads) for tag, heads in found.items()}
+    return {bare_language(tag): tuple(heads) for tag, heads in found.items()}
 
 
 def _size(hidden: int, layers: Sequence[int], mels: int = 80, vocabulary: int = 51865) -> Shape:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from voxfleet.engines.network.device import Precision, cores, find_device, find_precision
+from voxfleet.engines.cores import cores
+from voxfleet.engines.network.device import Precision, find_device, find_precision
 from voxfleet.engines.network.weights import load, random_
 from voxfleet.engines.whisper import sizes
 from voxfleet.engines.whisper.hearing import PADDED

@@ -20,6 +20,7 @@ from voxfleet.engines.whisper.continuous import Continuous, Decoded
 from voxfleet.engines.whisper.decoding import Decoding
 from voxfleet.engines.whisper.entries import Entry, entry_of
 from voxfleet.engines.whisper.hearing import POSITION, Hearing
+from voxfleet.engines.whisper.languages import ENGLISH
 from voxfleet.engines.whisper.layout import Heads, Special
 from voxfleet.engines.whisper.meter import Meter
 from voxfleet.engines.whisper.model import Whisper
@@ -30,7 +31,6 @@ from voxfleet.engines.windowed.transcriber import Transcript, Window
 from voxfleet.errors import EngineError, EngineFailed, LanguageNotSupported
 from voxfleet.speech import SAMPLE_RATE, Seconds
 
-ENGLISH = "en"
 OVERFLOW = "the network's numbers overflowed in this window"
 _SILENCE = np.zeros(0, np.int16)
 TIMED_AT_ONCE = 64

@@ -12,10 +12,10 @@ from itertools import pairwise
 from math import exp
 
 from voxfleet.engines.transducer.tokens import TERMINAL
-from voxfleet.engines.whisper.languages import JOINED, code
+from voxfleet.engines.whisper.languages import JOINED
 from voxfleet.engines.whisper.tokens import Vocabulary
 from voxfleet.engines.windowed.transcriber import Spelled
-from voxfleet.speech import RUN_ON, Seconds, Word
+from voxfleet.speech import RUN_ON, Seconds, Word, bare_language
 
 OPENING = frozenset("\"'“¡¿([{-")
 """Alone behind a space, these belong to the next word."""
@@ -43,7 +43,7 @@ def spelled(
     that of its least certain token. A letter of which bytes are still missing at the end is no part of the text, but
     its tokens are of the last word: one without text where there is no other.
     """
-    joined = not language or code(language) in JOINED
+    joined = not language or bare_language(language) in JOINED
     words: list[Spelled] = []
     heard = 0.0
     for text, places, timed in _words(_letters(vocabulary, tokens), joined):

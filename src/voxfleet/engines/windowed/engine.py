@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voxfleet.engines.port import END_OF_TURN, EngineInfo, Heard, Increments, TrackOptions
-from voxfleet.engines.windowed.policy import Policy
+from voxfleet.engines.windowed.policy import USUAL, Policy
 from voxfleet.engines.windowed.tape import Tape
 from voxfleet.engines.windowed.transcriber import Transcriber, Transcript, Window
 from voxfleet.engines.windowed.turn import Ask, Bounds, Turn
@@ -34,7 +34,7 @@ class WindowedEngine:
         if any(info.chunk_ms[-1] % each for each in info.chunk_ms):
             raise ValueError(f"each cadence must divide the last: {info.chunk_ms} ms")
         self.info = replace(info, step_seconds=info.chunk_ms[-1] / 1000)
-        self.policy = policy or Policy()
+        self.policy = policy or USUAL
         self.transcriber = transcriber
         self.windows = 0
         """Decoded so far."""

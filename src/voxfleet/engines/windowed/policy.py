@@ -1,5 +1,6 @@
 """How a windowed engine decides: what settles a word, where a window is cut, what is taken for nonsense. One frozen value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxfleet.errors import SettingsError
@@ -54,8 +55,13 @@ USUAL = Policy()
 """What is decided where nothing else is asked for."""
 
 
+def rise_and_meet(cadences: Sequence[int]) -> bool:
+    """Whether these cadences (ms) rise, and each divides the last: they all meet where words settle."""
+    return list(cadences) == sorted(set(cadences)) and all(each > 0 and cadences[-1] % each == 0 for each in cadences)
+
+
 def policy_named(name: str, attention: Seconds = 0.5) -> Policy:
     """Agreement, or attention with so many seconds. Raises SettingsError for another name."""
     if name not in POLICIES:
         raise SettingsError(f"policy '{name}' is unknown; known: {', '.join(POLICIES)}")
-    return Policy(attention=attention) if name == "attention" else Policy()
+    return Policy(attention=attention) if name == "attention" else USUAL
